@@ -1,0 +1,13 @@
+"""Set-up of the detections app."""
+
+from django.apps import AppConfig
+
+
+class DetectionsConfig(AppConfig):
+    name = "detections"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from detections import integrity
+
+        integrity.connect(self)

@@ -1,0 +1,29 @@
+"""The facts of detection."""
+
+from detections.models.alert import Alert
+from detections.models.capture import Import, QuarantinedRecord
+from detections.models.coverage import CoverageGap, CoveredWindow
+from detections.models.journal import JournalEntry, JournalStream
+from detections.models.operation import Heartbeat, Lease, OutboxRow
+from detections.models.rule import Rule, RuleVersion
+from detections.models.run import RuleRun
+from detections.models.segment import IngestCounter, SeenField, Segment
+
+__all__ = [
+    "Alert",
+    "CoverageGap",
+    "CoveredWindow",
+    "Heartbeat",
+    "Import",
+    "IngestCounter",
+    "JournalEntry",
+    "JournalStream",
+    "Lease",
+    "OutboxRow",
+    "QuarantinedRecord",
+    "Rule",
+    "RuleRun",
+    "RuleVersion",
+    "SeenField",
+    "Segment",
+]

@@ -1,0 +1,234 @@
+"""The interface of an event store. Two engines implement it; nobody else knows which one answers.
+
+All datetimes are aware and in UTC. Every answer says how complete it is; an engine raises `StoreError`
+rather than return less than it was asked for.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Protocol
+
+from detections.ecs import Document
+from detections.enums import TelemetryKind, TimeBasis
+from detections.eql.ast import Query
+from detections.eql.fields import FieldCatalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From `start` to `end`, both included, on @timestamp."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """What one run of a rule has to search.
+
+    A row's *position* is the earlier of its event time and its arrival. The region holds the window rows
+    (after < position <= until, ingest number <= head) and the late rows (mark < ingest number <= head,
+    position <= after). `after` None means from the beginning of time.
+    """
+
+    after: datetime | None
+    until: datetime
+    mark: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappedEvent:
+    """An ECS document on its way into the store, with its identity.
+
+    identity: SHA-256 hex, see `detections.ingest.identity`. source: what it came from, for people.
+    """
+
+    identity: str
+    document: Document
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event that the store returned. `ingest` is the number of the batch that brought it."""
+
+    identity: str
+    document: Document
+    timestamp: datetime
+    ingest: int
+    arrived_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EqlSearch:
+    """One query to run. `key` names it in the answer (a rule id).
+
+    reach: how far to read on both sides of the region, so that a sequence that straddles its edge is found
+    (maxspan, or the look-back where there is none). basis: which clock orders the events.
+    """
+
+    key: str
+    query: Query
+    reach: timedelta
+    basis: TimeBasis = TimeBasis.STRICT
+    timestamp_field: str = "@timestamp"
+    tiebreaker_field: str = ""
+    event_category_field: str = "event.category"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What EQL returned: one event, or the events of a sequence in stage order; missing stages are left out."""
+
+    events: tuple[StoredEvent, ...]
+    join_keys: tuple[Any, ...] = ()
+    basis: TimeBasis = TimeBasis.STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of what was asked was searched. `truncated`: there is more than the limit."""
+
+    segments: tuple[str, ...] = ()
+    rows: int = 0
+    truncated: bool = False
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.truncated and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class EqlAnswer:
+    """Matches of one search, ordered by their last event. `error` is set when this query alone failed."""
+
+    key: str
+    matches: tuple[Match, ...] = ()
+    completeness: Completeness = field(default_factory=Completeness)
+    error: str = ""
+
+
+class Operator(Enum):
+    """How a filter clause compares. Values are data: no wildcard, query string or script is ever built."""
+
+    IS = "is"
+    IS_ONE_OF = "is_one_of"
+    EXISTS = "exists"
+    IN_NETWORK = "in_network"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One structured filter: `field operator values`, exact and case-sensitive; `excluded` negates it."""
+
+    field: str
+    operator: Operator = Operator.IS
+    values: tuple[Any, ...] = ()
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Clauses AND inside a group, groups OR: the shape of the guides' `providers`."""
+
+    groups: tuple[tuple[Clause, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events of a search in time order. `total` counts all that match, also past the limit."""
+
+    events: tuple[StoredEvent, ...]
+    total: int
+    completeness: Completeness
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Was this host's telemetry of one kind there? Counts of events before, during and after the window.
+
+    Present means: at least one event of the kind from the host within a day before to an hour after.
+    first_seen and last_seen speak of the host's whole past in the store, None where it never reported.
+    """
+
+    kind: TelemetryKind
+    host_id: str
+    before: int
+    during: int
+    after: int
+    first_seen: datetime | None
+    last_seen: datetime | None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def is_present(self) -> bool:
+        return self.before + self.during + self.after > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did. `ingest` is the batch's number, None where every event was a duplicate."""
+
+    new: int
+    duplicates: int
+    ingest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    start: datetime
+    count: int
+
+
+class EventStore(Protocol):
+    """What detection, ingest and pivots ask of a store."""
+
+    def head(self) -> int:
+        """The highest ingest number that readers can see."""
+        ...
+
+    def search_eql(
+        self, searches: Sequence[EqlSearch], region: Region, *, limit: int, timeout: timedelta | None = None
+    ) -> list[EqlAnswer]:
+        """Run a set of queries over one region. One answer a search, in their order.
+
+        A match counts only if at least one of its events lies in the region. More than `limit` matches:
+        the first `limit` by last event, and `truncated`.
+        """
+        ...
+
+    def search(self, filters: Filters, window: Window, *, limit: int, head: int | None = None) -> Page:
+        """Events that satisfy the filters in the window, in time order."""
+        ...
+
+    def fetch(self, identities: Iterable[str], window: Window) -> dict[str, StoredEvent]:
+        """The events with these identities; those not found are left out."""
+        ...
+
+    def coverage(self, host_id: str, kinds: Iterable[TelemetryKind], window: Window) -> list[Coverage]:
+        """Presence of each kind of telemetry from a host around the window, one answer a kind."""
+        ...
+
+    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> list[Bucket]:
+        """Counts of matching events a bucket; empty buckets are left out."""
+        ...
+
+    def known_fields(self) -> FieldCatalogue:
+        """ECS, the declared integration fields, and what was seen."""
+        ...
+
+    def append(self, events: Sequence[MappedEvent], *, batch: str) -> Appended:
+        """Make a batch durable and searchable, once.
+
+        batch: an id of the batch's own; appending the same batch again adds nothing. Events whose identity
+        the store has already are dropped one by one.
+        """
+        ...
+
+    def statistics(self) -> Mapping[str, Any]:
+        """For pages: segments, rows, bytes, oldest, newest, head."""
+        ...

@@ -1,0 +1,1 @@
+"""Turn alerts into cases that are investigated, decided and answered."""

@@ -1,0 +1,66 @@
+"""The groups Analyst, Lead and Admin. Made after every migrate, since flush deletes what a migration made."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+VIEWS = (
+    (
+        "detections.view_rule detections.view_rulerun detections.view_alert detections.view_coverageGap "
+        "detections.view_coveredwindow detections.view_import detections.view_journalentry "
+        "triage.view_case triage.view_asset"
+    )
+    .lower()
+    .split()
+)
+ANALYST = [
+    *VIEWS,
+    "triage.answer_question",
+    "triage.assign_case",
+    "triage.close_case",
+    "detections.add_import",
+]
+LEAD = [*ANALYST, "triage.approve", "triage.add_asset", "triage.change_asset"]
+ADMIN = [
+    *VIEWS,
+    "detections.add_import",
+    "detections.view_quarantinedrecord",
+    "detections.change_rule",
+    "triage.add_asset",
+    "triage.change_asset",
+    "triage.delete_asset",
+    "auth.view_user",
+    "auth.add_user",
+    "auth.change_user",
+    "auth.view_group",
+]
+GROUPS = {"Analyst": ANALYST, "Lead": LEAD, "Admin": ADMIN}
+
+
+def connect(app: AppConfig) -> None:
+    """Make the groups after each migrate of `app`."""
+    post_migrate.connect(_after_migrate, sender=app, dispatch_uid="roles")
+
+
+def _after_migrate(*, using: str, **_: Any) -> None:
+    make_groups(using=using)
+
+
+def make_groups(*, using: str = "default") -> None:
+    """Create the groups and add the permissions they lack; permissions an admin added stay."""
+    from django.apps import apps
+    from django.contrib.auth.management import create_permissions
+    from django.contrib.auth.models import Group, Permission
+
+    for label in ("auth", "detections", "triage"):
+        create_permissions(apps.get_app_config(label), verbosity=0, using=using)
+    known = {
+        f"{app}.{codename}": pk
+        for pk, app, codename in Permission.objects.using(using).values_list(
+            "pk", "content_type__app_label", "codename"
+        )
+    }
+    for name, wanted in GROUPS.items():
+        group, _created = Group.objects.using(using).get_or_create(name=name)
+        group.permissions.add(*(known[permission] for permission in wanted))
