@@ -1,7 +1,9 @@
 """Who acts. Every domain function takes an actor and every state change names it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -39,21 +41,18 @@ def system(reason: str) -> Actor:
     return Actor(label=f"System ({reason})", is_system=True)
 
 
-def of_user(user: "User | AnonymousUser | Any") -> Actor:
+def of_user(user: "User | AnonymousUser") -> Actor:
     """The actor behind a signed-in account. An inactive or anonymous account has no permissions."""
-    if not getattr(user, "is_authenticated", False) or not user.is_active:
+    from django.contrib.auth.models import Permission
+
+    if user.is_anonymous or not user.is_active:
         return Actor(label="Nobody")
-    granted = user.user_permissions.values_list("content_type__app_label", "codename").union(
-        _group_permissions(user)
-    )
+    granted = Permission.objects.filter(Q(user=user) | Q(group__user=user))
     return Actor(
         label=user.get_full_name() or user.get_username(),
         user=user,
-        permissions=frozenset(f"{app}.{codename}" for app, codename in granted),
+        permissions=frozenset(
+            f"{app}.{codename}"
+            for app, codename in granted.values_list("content_type__app_label", "codename")
+        ),
     )
-
-
-def _group_permissions(user: Any) -> Any:
-    from django.contrib.auth.models import Permission
-
-    return Permission.objects.filter(group__user=user).values_list("content_type__app_label", "codename")

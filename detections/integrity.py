@@ -3,7 +3,7 @@
 They are installed after every migrate: SQLite drops a table's triggers silently when a migration rebuilds it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,7 +106,7 @@ def _let_flush_through() -> None:
     """Flush empties every table (TransactionTestCase, `manage.py flush`): off, flush, on."""
     original = BaseDatabaseOperations.execute_sql_flush
 
-    def execute_sql_flush(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
+    def execute_sql_flush(self: BaseDatabaseOperations, sql_list: Iterable[str]) -> None:
         from django.db import transaction
 
         with transaction.atomic(using=self.connection.alias), _unguarded(self.connection):

@@ -9,7 +9,7 @@ from detections.enums import OutboxState
 
 
 class Lease(models.Model):
-    """Who may do one kind of work now. `fence` grows with each claim; a stale holder's number is too low."""
+    """Who may do one kind of work now. `fence` grows with each claim: a stale one is too low."""
 
     name = models.CharField(max_length=100, primary_key=True)
     holder = models.CharField(max_length=200, blank=True)

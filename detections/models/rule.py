@@ -84,8 +84,8 @@ class Rule(models.Model):
 class RuleVersion(models.Model):
     """What a rule said at one time; never changed, since cases are pinned to it.
 
-    source: the rule file as it was read. content: its fields (see detections.rule_files). overlay: the text of
-    the guide overlay beside it, unread here; triage knows what it means. sha256: over source and overlay.
+    source: the rule file as it was read. overlay: the text of the guide overlay beside it, unread here;
+    triage knows what it means. sha256: over source and overlay.
     """
 
     rule = models.ForeignKey(Rule, on_delete=models.PROTECT, related_name="versions")

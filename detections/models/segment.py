@@ -15,7 +15,7 @@ class IngestCounter(models.Model):
 class Segment(models.Model):
     """One immutable Parquet file. It is visible to readers because this row says so.
 
-    batch: the id of the batch that wrote it, so that a batch counts once. The time ranges let readers skip it.
+    batch: the id of the batch that wrote it, so that it counts once. The time ranges let readers skip it.
     """
 
     path = models.CharField(max_length=500, unique=True)

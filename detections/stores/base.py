@@ -81,7 +81,7 @@ class EqlSearch:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What EQL returned: one event, or the events of a sequence in stage order; missing stages are left out."""
+    """What EQL returned: one event, or those of a sequence in stage order; missing stages are left out."""
 
     events: tuple[StoredEvent, ...]
     join_keys: tuple[Any, ...] = ()

@@ -19,8 +19,8 @@ __all__ = [
     "Escalation",
     "Evidence",
     "GuideVersion",
-    "OneTimeSignIn",
     "Occurrence",
+    "OneTimeSignIn",
     "PivotRun",
     "Question",
 ]

@@ -12,7 +12,7 @@ from triage.models.evidence import Evidence
 class Question(models.Model):
     """One question of the pinned guide. Its text lives in the guide; here is how it stands.
 
-    key: the question's id in the guide. version: grows with each answer; an edit against an old one is refused.
+    key: the question's id in the guide. version: grows with each answer; an edit of an old one is refused.
     """
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="questions")
