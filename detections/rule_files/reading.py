@@ -1,0 +1,182 @@
+"""The text of one rule -> RuleFile, with every fault of the file at once."""
+
+import hashlib
+import json
+import tomllib
+from datetime import timedelta
+from typing import Any
+
+from detections.enums import RuleType, Severity
+from detections.eql.parser import parse
+from detections.errors import EqlError, Location, RuleFault, RuleFileError
+from detections.rule_files.model import RuleFile
+from detections.rule_files.positions import LinePositions, Positions, TomlPositions
+from detections.rule_files.table import Table, date_math
+
+# Kibana's defaults for a rule that does not say.
+DEFAULT_INTERVAL = "5m"
+DEFAULT_FROM = "now-6m"
+DEFAULT_MAX_SIGNALS = 100
+RULE_ID_LENGTH = 64
+NAME_LENGTH = 255
+MAX_SIGNALS = 10_000
+TRANSFORMS = ("investigate", "osquery")
+
+
+def load_rule_text(text: str, path: str, *, overlay: str = "", overlay_path: str = "") -> RuleFile:
+    """One rule from the text of its file: JSON where it begins with `{`, TOML otherwise.
+
+    overlay: the text of the guide overlay beside the rule. Raises RuleFileError with all faults of both.
+    """
+    if text.lstrip().startswith("{"):
+        return load_json_rule(text.strip(), path, 1)
+    values = toml_values(text, path)
+    root = Table(values, TomlPositions(text, path))
+    rule = root.table("rule")
+    if "rule" not in values:
+        root.fault("rule", "the table is missing.", "A rule file has [metadata], [rule] and [[rule.threat]].")
+        raise RuleFileError(root.faults)
+    return _rule_file(rule, _transforms(root), text, path, overlay=overlay, overlay_path=overlay_path)
+
+
+def load_json_rule(text: str, path: str, line: int) -> RuleFile:
+    """One rule from its line in an export of Kibana. Raises RuleFileError."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        column = getattr(error, "colno", None)
+        fault = RuleFault(Location(path, line, column), f"not JSON: {error}.", "Export the rule again.")
+        raise RuleFileError([fault]) from error
+    if not isinstance(values, dict):
+        raise RuleFileError([RuleFault(Location(path, line), "not a rule.", "Write one JSON object a line.")])
+    return _rule_file(Table(values, LinePositions(path, line)), (), text, path)
+
+
+def toml_values(text: str, path: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises RuleFileError with the line and column of the fault."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        message, _, place = str(error).partition(" (at ")
+        digits = [int(part) for part in place.rstrip(")").replace(",", "").split() if part.isdigit()]
+        line, column = digits if len(digits) == 2 else (len(text.splitlines()) or 1, None)
+        location = Location(path, line, column)
+        fault = RuleFault(location, f"not TOML: {message}.", "Correct the syntax at this place.")
+        raise RuleFileError([fault]) from error
+
+
+def _rule_file(
+    table: Table,
+    transforms: tuple[dict[str, Any], ...],
+    text: str,
+    path: str,
+    *,
+    overlay: str = "",
+    overlay_path: str = "",
+) -> RuleFile:
+    kind = table.choice("type", RuleType)
+    interval, lookback = _schedule(table)
+    rule = RuleFile(
+        rule_id=_short(table, "rule_id", RULE_ID_LENGTH),
+        name=_short(table, "name", NAME_LENGTH),
+        description=table.text("description", required=True).strip(),
+        type=kind,
+        language=table.text("language", "eql" if kind is RuleType.EQL else ""),
+        query=_query(table, kind),
+        index=table.texts("index"),
+        severity=table.choice("severity", Severity),
+        risk_score=table.number("risk_score", None, 0, 100),
+        interval=interval,
+        lookback=lookback,
+        max_signals=table.number("max_signals", DEFAULT_MAX_SIGNALS, 1, MAX_SIGNALS),
+        version=table.number("version", 1, 1, 2**31 - 1),
+        tags=table.texts("tags"),
+        references=table.texts("references"),
+        author=table.texts("author"),
+        license=table.text("license"),
+        setup=table.text("setup").strip(),
+        note=table.text("note").strip(),
+        false_positives=table.texts("false_positives"),
+        threat=tuple(dict(entry.values) for entry in table.tables("threat")),
+        timestamp_override=table.text("timestamp_override"),
+        tiebreaker_field=table.text("tiebreaker_field"),
+        timestamp_field=table.text("timestamp_field", "@timestamp") or "@timestamp",
+        event_category_override=table.text("event_category_override"),
+        building_block="building_block_type" in table.values,
+        transforms=transforms,
+        path=path,
+        source=text,
+        overlay=overlay,
+        replaces=_replaces(overlay, overlay_path, table.faults),
+        sha256=hashlib.sha256(f"{text}\0{overlay}".encode()).hexdigest(),
+    )
+    if table.faults:
+        raise RuleFileError(table.faults)
+    return rule
+
+
+def _short(table: Table, key: str, length: int) -> str:
+    text = table.text(key, required=True)
+    if len(text) > length:
+        table.fault(key, f"has {len(text)} characters.", f"Shorten it to {length}.")
+    return text
+
+
+def _schedule(table: Table) -> tuple[timedelta, timedelta]:
+    interval = table.span("interval", DEFAULT_INTERVAL)
+    start = table.text("from", DEFAULT_FROM)
+    found = date_math(start)
+    if found is None or found[0] >= timedelta():
+        table.fault("from", f"{start!r} is no time before now.", 'Write how far to read back: "now-9m".')
+        return interval, interval
+    end = table.text("to", "now")
+    if end != "now":
+        table.fault("to", f"{end!r} is not supported.", "A run reads up to now: leave `to` out.")
+    lookback = -found[0]
+    if lookback < interval:
+        table.fault(
+            "from",
+            f"a look-back of {lookback} is shorter than the interval of {interval}: gaps go unsearched.",
+            "Read back at least one interval.",
+        )
+    return interval, lookback
+
+
+def _query(table: Table, kind: RuleType) -> str:
+    query = table.text("query", required=kind not in (RuleType.MACHINE_LEARNING,))
+    if kind is not RuleType.EQL:
+        return query
+    language = table.text("language", "eql")
+    if language != "eql":
+        table.fault("language", f"{language!r} does not fit type eql.", 'Write language = "eql".')
+    if table.values.get("filters"):
+        table.fault("filters", "are not supported: the rule would match too much.", "Put them in the query.")
+    if query.strip():
+        _check_eql(table, query)
+    return query
+
+
+def _check_eql(table: Table, query: str) -> None:
+    try:
+        parse(query)
+    except EqlError as error:
+        place = table.positions.inside(*table.keys, "query", line=error.line, column=error.column)
+        table.faults.append(RuleFault(place, f"query: {error}", "" if error.hint else "Correct the query."))
+
+
+def _transforms(root: Table) -> tuple[dict[str, Any], ...]:
+    table = root.table("transform")
+    return tuple({"provider": sort, **entry.values} for sort in TRANSFORMS for entry in table.tables(sort))
+
+
+def _replaces(overlay: str, path: str, faults: list[RuleFault]) -> tuple[str, ...]:
+    """The overlay's `applies_to`. What else the overlay says is for the reader of guides to judge."""
+    if not overlay:
+        return ()
+    try:
+        values = toml_values(overlay, path)
+    except RuleFileError as error:
+        faults.extend(error.faults)
+        return ()
+    positions: Positions = TomlPositions(overlay, path)
+    return Table(values, positions, (), faults).texts("applies_to")
