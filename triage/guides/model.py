@@ -167,7 +167,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class FalsePositives:
-    """The guide's analysis, one Markdown text a point, and the exception policy that an overlay draws from it."""
+    """The guide's analysis, a Markdown text a point, and the exception policy that an overlay adds."""
 
     points: tuple[str, ...] = ()
     anchors: tuple[Anchor, ...] = ()
