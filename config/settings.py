@@ -4,7 +4,10 @@ CASEWRIGHT_DATA, DATABASE_URL, REDIS_URL, ELASTICSEARCH_URL, SECRET_KEY, and eac
 docs/settings.md.
 """
 
+import hashlib
+import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ ALLOWED_HOSTS: list[str] = env.list(
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "config",
     "triage.apps.TriageConfig",
     "detections.apps.DetectionsConfig",
     "django.contrib.admin",
@@ -162,10 +166,20 @@ WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 
+
+def _broker_socket() -> Path:
+    """In the data folder, or, as no system takes long socket paths, in a short folder named after it."""
+    path = DATA_DIR / "broker" / "broker.sock"
+    if len(os.fsencode(path)) < 100:
+        return path
+    name = hashlib.sha256(os.fsencode(DATA_DIR)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"casewright-{os.getuid()}-{name}" / "broker.sock"
+
+
 EVENTS_DIR = DATA_DIR / "events"
 UPLOADS_DIR = DATA_DIR / "uploads"
 ELASTICSEARCH_URL: str = env.str("ELASTICSEARCH_URL", default="")
-BROKER_SOCKET = DATA_DIR / "broker.sock"
+BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)
 SEARCH_TIMEOUT_SECONDS: int = env.int("CASEWRIGHT_SEARCH_TIMEOUT", default=120)

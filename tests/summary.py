@@ -1,0 +1,40 @@
+"""Says what the test runs came to, and what was skipped and why: `python -m tests.summary RESULTS.xml`"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def read(paths: list[Path]) -> tuple[Counter[str], Counter[str]]:
+    """How many tests ended how, and how many were skipped for which reason. A run without results counts
+    as one that failed."""
+    ended: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for path in paths:
+        if not path.exists():
+            ended["failed"] += 1
+            continue
+        for case in ElementTree.parse(path).getroot().iter("testcase"):
+            outcome = next((child for child in case if child.tag in {"failure", "error", "skipped"}), None)
+            if outcome is None:
+                ended["passed"] += 1
+            elif outcome.tag == "skipped":
+                ended["skipped"] += 1
+                reasons[outcome.get("message", "no reason given")] += 1
+            else:
+                ended["failed"] += 1
+    return ended, reasons
+
+
+def main() -> None:
+    ended, reasons = read([Path(argument) for argument in sys.argv[1:]])
+    lines = ["", "Skipped:" if reasons else "Nothing was skipped."]
+    lines += [f"  {count} x {reason}" for reason, count in reasons.most_common()]
+    lines += ["", f"{ended['passed']} passed, {ended['failed']} failed, {ended['skipped']} skipped", ""]
+    sys.stdout.write("\n".join(lines))
+    sys.exit(1 if ended["failed"] or not ended["passed"] else 0)
+
+
+if __name__ == "__main__":
+    main()
