@@ -70,7 +70,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def choose_port(host: str, wanted: int | None, *, default: int) -> int:
-    """The wanted port if it is free, else InstanceError; without a wish, the first free one from `default`."""
+    """The wanted port if it is free, else InstanceError; without a wish, the first free from `default` on."""
     if wanted is not None:
         if not _is_free(host, wanted):
             raise InstanceError(
