@@ -13,11 +13,15 @@ _LOWERING = re.compile(
 _LOWERS = re.compile(r"\blowers\b", re.IGNORECASE)
 _ESCALATING = re.compile(
     r"(?:escalate|expand|broaden|raise|suspicious|more concerning|stronger)\b"
-    r"|.*\b(?:supports? (?:escalation|unauthori[sz]ed|concern|deliberate)|more likely when|risk (?:rises|increases))",
+    r"|.*\b(?:supports? (?:escalation|unauthori[sz]ed|concern|deliberate)|more likely when)\b"
+    r"|.*\brisk (?:rises|increases)\b",
     re.IGNORECASE,
 )
-_MISSING = re.compile(r"(?:missing|absen(?:t|ce)|unavailable|lack of|no )\b.*\b(?:unresolved|benign|clear|telemetry)\b"
-                      r"|missing\b|if .* telemetry (?:is|are) (?:missing|absent|unavailable)", re.IGNORECASE)  # fmt: skip
+_MISSING = re.compile(
+    r"(?:missing|absen(?:t|ce)|unavailable|lack of|no )\b.*\b(?:unresolved|benign|clear|telemetry)\b"
+    r"|missing\b|if .* telemetry (?:is|are) (?:missing|absent|unavailable)",
+    re.IGNORECASE,
+)
 _CLAUSE_END = re.compile(r"(?<=;)\s+|(?<=[.!?])\s+(?=[A-Z\"`])")
 
 

@@ -143,3 +143,9 @@ def _agreed(field: str, events: Sequence[Document]) -> list[Any] | Blocked:
 def _usable(document: Document, field: str) -> list[Any]:
     """Values that can be searched for: an empty text is none."""
     return list(dict.fromkeys(value for value in ecs.values(document, field) if value != ""))
+
+
+def followed(pivot: Pivot) -> set[str]:
+    """The keys of the pivots whose hits this one's placeholders need."""
+    parts = [part.strip() for name in fields(pivot) for part in name.split("|")]
+    return {found[1] for found in map(_OF_PIVOT.fullmatch, parts) if found}
