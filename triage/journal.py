@@ -1,0 +1,91 @@
+"""The journal of a case: what is written to it, and how it reads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from detections import journal
+from detections.actors import Actor
+from detections.models import JournalEntry
+from triage.models import Case
+
+_SENTENCES = {
+    "case_opened": "opened the case",
+    "occurrence_added": "added an occurrence",
+    "basis_upgraded": "found the match in strict time order as well",
+    "case_assigned": "assigned the case",
+    "case_started": "started work on the case",
+    "question_answered": "answered a question",
+    "confirmation_added": "recorded a confirmation",
+    "pivot_finished": "ran a pivot",
+    "pivot_failed": "could not run a pivot",
+    "pivot_requested": "asked for a pivot again",
+    "evidence_pinned": "pinned evidence as a fact",
+    "evidence_unpinned": "unpinned evidence",
+    "case_closed": "closed the case",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One entry as people read it. `sentence` goes on after the actor's name; its parts are data."""
+
+    number: int
+    at: datetime
+    actor: str
+    verb: str
+    sentence: str
+    subject: str
+    before: str
+    after: str
+    reason: str
+    hash: str
+    is_system: bool
+
+
+def record(
+    case: Case,
+    verb: str,
+    *,
+    actor: Actor,
+    subject: str = "",
+    before: str = "",
+    after: str = "",
+    reason: str = "",
+    data: dict[str, Any] | None = None,
+) -> JournalEntry:
+    """Append to the case's chain, inside the transaction of the change.
+
+    subject: what of the case the change is about, for people ("Question 4", a pivot's label).
+    """
+    return journal.record(
+        case.stream,
+        verb,
+        actor=actor,
+        before=before[:200],
+        after=after[:200],
+        reason=reason,
+        data={"subject": subject, **(data or {})},
+    )
+
+
+def case_journal(case: Case, *, actor: Actor, limit: int = 50) -> list[JournalLine]:
+    """The newest entries of a case, newest first; none for who may not see the journal."""
+    entries = JournalEntry.objects.visible_to(actor).filter(stream__name=case.stream)
+    return [_line(entry) for entry in entries.order_by("-number")[:limit]]
+
+
+def _line(entry: JournalEntry) -> JournalLine:
+    return JournalLine(
+        number=entry.number,
+        at=entry.at,
+        actor=entry.actor,
+        verb=entry.verb,
+        sentence=_SENTENCES.get(entry.verb, entry.verb.replace("_", " ")),
+        subject=str(entry.data.get("subject", "")),
+        before=entry.before,
+        after=entry.after,
+        reason=entry.reason,
+        hash=entry.hash,
+        is_system=entry.user_id is None,
+    )

@@ -1,0 +1,173 @@
+"""Answer the questions of a case. Telemetry that is missing is never read as good news."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from detections.actors import Actor
+from triage import cases, journal
+from triage.enums import QuestionState
+from triage.errors import AnswerRefusedError, StaleEditError
+from triage.models import Answer, Citation, Confirmation, Draft, Evidence, Question
+from triage.standings import Standing, has_answered_pivot, standing_of
+
+_NEEDS_RATIONALE = (QuestionState.LOWER, QuestionState.NOT_APPLICABLE)
+
+
+def answer_question(
+    question: Question,
+    *,
+    state: str,
+    rationale: str,
+    evidence_ids: Sequence[int] = (),
+    confirmation_ids: Sequence[int] = (),
+    actor: Actor,
+    version: int,
+) -> Answer:
+    """Answer a question, in place of the answer that stood there; the first one starts the case.
+
+    version: the question's, as it was shown. Raises NotPermittedError, StaleEditError (theirs: the question
+    as it stands), AnswerRefusedError with everything that lacks, TriageError for a closed case.
+    """
+    actor.require("triage.answer_question", "answer questions")
+    with transaction.atomic():
+        case = cases.locked(question.case_id)
+        cases.require_open(case)
+        row = Question.objects.select_for_update().get(pk=question.pk)
+        row.case = case
+        if row.version != version:
+            raise StaleEditError(
+                f"Question {row.position} was answered by somebody else meanwhile: {row.state}.", theirs=row
+            )
+        evidence = list(_evidence(row).filter(pk__in=evidence_ids))
+        confirmations = list(case.confirmations.filter(pk__in=confirmation_ids))
+        missing = _missing(row, state, rationale, evidence, confirmations)
+        if len(evidence) != len(set(evidence_ids)) or len(confirmations) != len(set(confirmation_ids)):
+            missing.append("Something cited does not belong to this case. Cite it again.")
+        if actor.user is None:
+            missing.append("A person has to answer: the system answers nothing.")
+        if missing:
+            raise AnswerRefusedError(missing)
+        return _store(row, state, rationale.strip(), evidence, confirmations, actor)
+
+
+def _evidence(question: Question) -> QuerySet[Evidence]:
+    return Evidence.objects.filter(pivot__case_id=question.case_id)
+
+
+def _missing(
+    question: Question,
+    state: str,
+    rationale: str,
+    evidence: Sequence[Evidence],
+    confirmations: Sequence[Confirmation],
+) -> list[str]:
+    """Everything that the answer lacks, in sentences."""
+    if state not in QuestionState.values or state == QuestionState.OPEN:
+        return ["Say which way the answer points: escalate, lower, unresolved or not applicable."]
+    standing = standing_of(question)
+    missing = []
+    if not rationale.strip() and (state in _NEEDS_RATIONALE or standing.gaps):
+        missing.append(_why_rationale(state, standing))
+    if state == QuestionState.LOWER:
+        missing += _sentences(standing.lower_blocks(has_confirmation=bool(confirmations)))
+        if not (evidence or confirmations or has_answered_pivot(question.case, question.key)):
+            missing.append("Cite what shows it: at least one row of evidence, or a confirmation.")
+    return missing
+
+
+def _why_rationale(state: str, standing: Standing) -> str:
+    if state in _NEEDS_RATIONALE:
+        return f"Say why: {QuestionState(state).label.lower()} needs a rationale."
+    return f"Say how you weigh what is missing ({standing.gaps[0]})."
+
+
+def _sentences(reasons: Sequence[str]) -> list[str]:
+    return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
+
+
+def why_not_lower(question: Question) -> list[str]:
+    """Why *lower* can't be chosen as the case stands; empty if it can.
+
+    A confirmation that the case already holds is taken as one that could be cited.
+    """
+    held = question.case.confirmations.exists()
+    return _sentences(standing_of(question).lower_blocks(has_confirmation=held))
+
+
+def _store(
+    question: Question,
+    state: str,
+    rationale: str,
+    evidence: Sequence[Evidence],
+    confirmations: Sequence[Confirmation],
+    actor: Actor,
+) -> Answer:
+    assert actor.user is not None
+    case, before = question.case, question.state
+    cases.start(case, actor=actor)
+    question.state, question.version = state, question.version + 1
+    question.save(update_fields=["state", "version"])
+    answer = Answer.objects.create(
+        question=question,
+        state=state,
+        rationale=rationale,
+        author=actor.user,
+        question_version=question.version,
+    )
+    Citation.objects.bulk_create(
+        [Citation(answer=answer, evidence=row) for row in evidence]
+        + [Citation(answer=answer, confirmation=row) for row in confirmations]
+    )
+    journal.record(
+        case,
+        "question_answered",
+        actor=actor,
+        subject=f"Question {question.position}",
+        before=before,
+        after=state,
+        reason=rationale,
+        data={
+            "question": question.key,
+            "answer": answer.pk,
+            "evidence": [row.pk for row in evidence],
+            "confirmations": [row.pk for row in confirmations],
+        },
+    )
+    Draft.objects.filter(question=question, author=actor.user).delete()
+    case.has_new_evidence = False
+    case.save(update_fields=["has_new_evidence"])
+    cases.refresh(case)
+    return answer
+
+
+def current_answer(question: Question) -> Answer | None:
+    """The answer that stands, with its author."""
+    return question.answers.select_related("author").order_by("-pk").first()
+
+
+def previous_answers(question: Question) -> list[Answer]:
+    """Earlier answers, newest first, without the one that stands."""
+    return list(question.answers.select_related("author").order_by("-pk")[1:])
+
+
+def save_draft(question: Question, *, content: dict[str, Any], actor: Actor, version: int) -> Draft:
+    """Keep what somebody is typing. version: the question's, as they saw it."""
+    actor.require("triage.answer_question", "answer questions")
+    if actor.user is None:
+        raise AnswerRefusedError(["Only a person has drafts."])
+    draft, _created = Draft.objects.update_or_create(
+        question=question,
+        author=actor.user,
+        defaults={"content": content, "question_version": version},
+    )
+    return draft
+
+
+def draft_for(question: Question, *, actor: Actor) -> Draft | None:
+    """What the actor was typing at this question, if anything."""
+    if actor.user is None:
+        return None
+    return Draft.objects.filter(question=question, author=actor.user).first()

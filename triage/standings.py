@@ -1,0 +1,153 @@
+"""How each question of a case stands: its state, what telemetry it lacks, what contradicts its answer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from triage.enums import CheckState, PivotState, Points, QuestionState
+from triage.evidence import ANSWERED, coverage_of, kind_word, latest_runs, missing_sentence
+from triage.guide_versions import guide_of
+from triage.guides.model import Guide, Requirement
+from triage.guides.model import Question as GuideQuestion
+from triage.models import Answer, Case, CheckResult, Citation, PivotRun, Question
+
+_WAITING = (PivotState.NOT_RUN, PivotState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One question, as the gate and the answer form see it. Sentences have no full stop.
+
+    gaps: missing telemetry and pivots that gave no answer. waiting: pivots that have not run yet.
+    is_confirmed: the standing answer cites a confirmation. contradictions: what has turned up against a
+    *lower* since it was given.
+    """
+
+    key: str
+    position: int
+    title: str
+    state: str
+    gaps: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    needs_confirmation: bool = False
+    confirmation_replaces_telemetry: bool = False
+    is_confirmed: bool = False
+    contradictions: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"Question {self.position}"
+
+    def lower_blocks(self, *, has_confirmation: bool) -> list[str]:
+        """What forbids to lower the question, given that a confirmation is (not) cited."""
+        blocks = list(self.waiting)
+        if not (has_confirmation and self.confirmation_replaces_telemetry):
+            blocks += self.gaps
+        if self.needs_confirmation and not has_confirmation:
+            blocks.append("no confirmation record is cited, and the guide demands one")
+        return blocks
+
+
+def standings(case: Case) -> list[Standing]:
+    """All questions of a case, in the guide's order. A fixed number of queries."""
+    guide = guide_of(case)
+    runs = latest_runs(case)
+    answers = _standing_answers(case)
+    confirmed = set(
+        Citation.objects.filter(
+            answer__in=[answer.pk for answer in answers.values()], confirmation__isnull=False
+        ).values_list("answer_id", flat=True)
+    )
+    fired = list(CheckResult.objects.filter(case=case, state=CheckState.FIRED, points=Points.ESCALATE.value))
+    return [
+        _standing(case, question, guide, runs, answers.get(question.pk), confirmed, fired)
+        for question in Question.objects.filter(case=case).order_by("position")
+    ]
+
+
+def standing_of(question: Question) -> Standing:
+    """One question's standing."""
+    return next(found for found in standings(question.case) if found.key == question.key)
+
+
+def _standing_answers(case: Case) -> dict[int, Answer]:
+    """The newest answer of each question."""
+    answers = Answer.objects.filter(question__case=case).order_by("pk")
+    return {answer.question_id: answer for answer in answers}
+
+
+def _standing(
+    case: Case,
+    question: Question,
+    guide: Guide,
+    runs: Sequence[PivotRun],
+    answer: Answer | None,
+    confirmed: set[int],
+    fired: Sequence[CheckResult],
+) -> Standing:
+    requires = _of_guide(guide, question.key).requires
+    own = [run for run in runs if run.question_key == question.key]
+    return Standing(
+        key=question.key,
+        position=question.position,
+        title=question.title,
+        state=question.state,
+        gaps=tuple(_gaps(case, requires, own, runs)),
+        waiting=tuple(f'the pivot "{run.label}" has not run yet' for run in own if run.state in _WAITING),
+        needs_confirmation=requires.confirmation,
+        confirmation_replaces_telemetry=requires.confirmation_replaces_telemetry,
+        is_confirmed=answer is not None and answer.pk in confirmed,
+        contradictions=tuple(_contradictions(question, answer, fired)),
+    )
+
+
+def _of_guide(guide: Guide, key: str) -> GuideQuestion:
+    return next((found for found in guide.questions if found.key == key), GuideQuestion(key, key, key))
+
+
+def _gaps(
+    case: Case, requires: Requirement, own: Sequence[PivotRun], runs: Sequence[PivotRun]
+) -> Iterable[str]:
+    host = case.host_name or case.host_id
+    for kind in requires.telemetry:
+        entry = coverage_of(own, kind.value) or coverage_of(runs, kind.value)
+        if entry is None and not any(run.state in _WAITING for run in own):
+            yield f"whether {kind_word(kind.value)} telemetry exists is not known: no pivot could look"
+        elif entry is not None and not entry["present"]:
+            yield missing_sentence(entry, host)
+    yield from (_unanswered(run) for run in own if _counts(run, requires))
+
+
+def _counts(run: PivotRun, requires: Requirement) -> bool:
+    """Whether a run that gave no answer stands in the way.
+
+    Missing telemetry is already told by its kind. A blocked pivot counts if it reads what is required.
+    """
+    if run.state in (PivotState.FAILED, PivotState.PARTIAL):
+        return True
+    wanted = {kind.value for kind in requires.telemetry}
+    return run.state == PivotState.BLOCKED and bool(wanted & set(run.kinds))
+
+
+def _unanswered(run: PivotRun) -> str:
+    verb = {PivotState.FAILED: "failed", PivotState.PARTIAL: "is partial", PivotState.BLOCKED: "is blocked"}
+    return f'the pivot "{run.label}" {verb[PivotState(run.state)]}: {run.reason.rstrip(".")}'
+
+
+def _contradictions(question: Question, answer: Answer | None, fired: Sequence[CheckResult]) -> Iterable[str]:
+    """Checks that fired after the question was lowered: nobody has weighed them."""
+    if answer is None or question.state != QuestionState.LOWER:
+        return
+    for check in fired:
+        if check.question_key == question.key and check.evaluated_at > answer.created_at:
+            yield f'the check "{check.says.rstrip(".")}" fired after it was lowered'
+
+
+def has_answered_pivot(case: Case, question_key: str) -> bool:
+    """Whether a pivot of the question found nothing where the telemetry exists: citable silence."""
+    return any(
+        run.question_key == question_key and run.state == PivotState.NO_HITS for run in latest_runs(case)
+    )
+
+
+def is_answered(run: PivotRun) -> bool:
+    return run.state in ANSWERED
