@@ -1,0 +1,137 @@
+"""Cut a query into tokens."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from detections.eql.ast import Position
+from detections.errors import EqlSyntaxError
+
+
+class TokenKind(Enum):
+    WORD = "word"
+    NAME = "quoted name"
+    STRING = "string"
+    NUMBER = "number"
+    SYMBOL = "symbol"
+    END = "end of the query"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. `text` is as written, `value` what it means."""
+
+    kind: TokenKind
+    text: str
+    value: str | int | float
+    at: Position
+    offset: int
+
+
+KEYWORDS = frozenset(
+    "and any by false in join like maxspan not null of or regex sample sequence true until where with".split()
+)
+_SCANNER = re.compile(
+    r"""
+      (?P<space>   \s+ | //[^\r\n]* | /\*.*?\*/ )
+    | (?P<raw>     \"{3} [^\r\n]*? \"{3} \"{0,2} )
+    | (?P<string>  "(?!"") (?: \\[^\r\n] | [^"\\\r\n] )* " )
+    | (?P<name>    ` (?: `` | [^`\r\n] )* ` )
+    | (?P<float>   (?: \d+\.\d* | \.\d+ ) (?: [eE][+-]?\d+ )? | \d+ [eE][+-]?\d+ )
+    | (?P<integer> \d+ )
+    | (?P<word>    [A-Za-z_@][A-Za-z0-9_]* ~? )
+    | (?P<symbol>  !\[ | == | != | <= | >= | [-=<>+*/%:.,()\[\]|?~] )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(u\{([0-9A-Fa-f]{2,8})\}|.)", re.DOTALL)
+_ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
+_HINTS = {
+    '"': 'A string ends on the line where it starts; double quotes inside are written \\".',
+    "'": 'Strings go in double quotes: "text".',
+    "`": "A quoted name ends with ` on the same line.",
+    "/": "A comment that starts with /* ends with */.",
+    "&": "Write `and`.",
+    "!": "Write `not`, `!=`, or `![` for a missing event.",
+    ";": "One query has no closing semicolon.",
+}
+_LONGEST = 2**63
+
+
+def locate(text: str, offset: int) -> Position:
+    """Line and column of an offset, both from 1."""
+    return Position(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def tokens(text: str) -> list[Token]:
+    """All tokens of the text, the last of them of kind END.
+
+    Raises EqlSyntaxError where something is no token.
+    """
+    found: list[Token] = []
+    offset, line, line_start = 0, 1, 0
+    while offset < len(text):
+        match = _SCANNER.match(text, offset)
+        if match is None:
+            raise _unreadable(text, offset)
+        if match.lastgroup == "space":
+            breaks = match[0].count("\n")
+            if breaks:
+                line, line_start = line + breaks, match.start() + match[0].rfind("\n") + 1
+        else:
+            found.append(_token(text, match, Position(line, offset - line_start + 1)))
+        offset = match.end()
+    end = Position(line, offset - line_start + 1)
+    return [*found, Token(TokenKind.END, "", "", end, offset)]
+
+
+def _token(text: str, match: re.Match[str], at: Position) -> Token:
+    written, offset = match[0], match.start()
+    match match.lastgroup:
+        case "raw":
+            return Token(TokenKind.STRING, written, written[3:-3], at, offset)
+        case "string":
+            return Token(TokenKind.STRING, written, _unescaped(text, match), at, offset)
+        case "name":
+            return Token(TokenKind.NAME, written, written[1:-1].replace("``", "`"), at, offset)
+        case "integer":
+            number = int(written) if len(written) < 20 else _LONGEST
+            value: int | float = number if number < _LONGEST else float(written)
+            return Token(TokenKind.NUMBER, written, value, at, offset)
+        case "float":
+            return Token(TokenKind.NUMBER, written, float(written), at, offset)
+        case "word":
+            return Token(TokenKind.WORD, written, written, at, offset)
+        case _:
+            return Token(TokenKind.SYMBOL, written, written, at, offset)
+
+
+def _unescaped(text: str, match: re.Match[str]) -> str:
+    def replace(escape: re.Match[str]) -> str:
+        if escape[2]:
+            code = int(escape[2], 16)
+            if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+                raise _bad_escape(text, match.start() + 1 + escape.start(), escape[0])
+            return chr(code)
+        if escape[1] not in _ESCAPED:
+            raise _bad_escape(text, match.start() + 1 + escape.start(), escape[0])
+        return _ESCAPED[escape[1]]
+
+    return _ESCAPE.sub(replace, match[0][1:-1])
+
+
+def _bad_escape(text: str, offset: int, written: str) -> EqlSyntaxError:
+    at = locate(text, offset)
+    return EqlSyntaxError(
+        f"{written} is no escape sequence",
+        text=text,
+        line=at.line,
+        column=at.column,
+        hint='A backslash is written \\\\; or put the string in """three quotes""".',
+    )
+
+
+def _unreadable(text: str, offset: int) -> EqlSyntaxError:
+    at, character = locate(text, offset), text[offset]
+    what = "this string does not end" if character == '"' else f"{character!r} can't stand here"
+    return EqlSyntaxError(what, text=text, line=at.line, column=at.column, hint=_HINTS.get(character, ""))
