@@ -52,7 +52,11 @@ def test_the_database_refuses_to_change_an_entry(statement: str) -> None:
     if connection.vendor != "sqlite" and "REPLACE" in statement:
         statement = "TRUNCATE detections_journalentry"
     add("opened")
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert JournalEntry.objects.get().reason == ""
 

@@ -49,8 +49,7 @@ class Command(BaseCommand):
     def _run(self, supervisor: Supervisor, folder: DataFolder, *, host: str, port: int, demo: bool) -> None:
         url = programs.address(host, port)
         supervisor.say(f"Starting Casewright on {settings.DATA_DIR}")
-        supervisor.run(programs.manage("migrate", "--no-input", "--verbosity", "0", name="migrate"))
-        supervisor.run(programs.manage("load_rules", "--shipped", name="rules"))
+        supervisor.run(programs.manage("prepare", name="prepare"))
         if not settings.REDIS_URL:
             supervisor.start(programs.broker(settings.BROKER_SOCKET))
         supervisor.start(programs.web(host, port))

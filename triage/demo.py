@@ -1,0 +1,51 @@
+"""The demo: three people, and the shipped scenarios imported as any capture is."""
+
+
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+
+from detections import journal
+from detections.actors import Actor
+from triage.errors import TriageError
+
+STREAM = "access"
+DOMAIN = "demo.invalid"
+PEOPLE = {
+    "analyst": ("Mira", "Okafor", "Analyst"),
+    "lead": ("Sanna", "Lindqvist", "Lead"),
+    "admin": ("Ren", "Tanaka", "Admin"),
+}
+
+
+def make_people(*, actor: Actor) -> list[User]:
+    """The demo's analyst, lead and admin; those who are there already stay as they are.
+
+    They have no password: a one-time link signs each in. Raises TriageError on an instance that other people
+    use, since whoever starts the demo could sign in there as a lead.
+    """
+    others = User.objects.exclude(email__endswith=f"@{DOMAIN}").values_list("username", flat=True)
+    if others:
+        raise TriageError(
+            f"This instance has accounts of its own ({', '.join(others[:3])}), so the demo stays out of it. "
+            "Give the demo another folder: CASEWRIGHT_DATA=var/demo."
+        )
+    return [_make_person(name, *about, actor=actor) for name, about in PEOPLE.items()]
+
+
+@transaction.atomic
+def _make_person(name: str, first: str, last: str, group: str, *, actor: Actor) -> User:
+    user, is_new = User.objects.get_or_create(
+        username=name,
+        defaults={
+            "first_name": first,
+            "last_name": last,
+            "email": f"{name}@{DOMAIN}",
+            "is_staff": group == "Admin",
+        },
+    )
+    if is_new:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        user.groups.add(Group.objects.get(name=group))
+        journal.record(STREAM, "account_created", actor=actor, after=name, reason=f"demo {group.lower()}")
+    return user
