@@ -136,5 +136,5 @@ class Instance:
         return {pid: command for pid, command in found.items() if command and pid != os.getpid()}
 
     def process_of(self, word: str) -> int:
-        """The process whose command line has the word."""
-        return next(pid for pid, command in self.processes().items() if word in command)
+        """The process whose command line has the word; of a parent and its children, the parent."""
+        return min(pid for pid, command in self.processes().items() if word in command)

@@ -1,0 +1,112 @@
+"""`manage.py up` keeps everything running, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.instance import ROOT, Instance, wait_for
+from tests.shared import shared
+
+pytestmark = pytest.mark.live
+PROGRAMS = {"broker": "valkey-server", "worker": " worker ", "beat": " beat ", "web": "gunicorn"}
+
+
+def running(instance: Instance) -> list[str]:
+    commands = instance.processes().values()
+    return [name for name, word in PROGRAMS.items() if any(word in command for command in commands)]
+
+
+def open_cases(instance: Instance) -> int:
+    return int(instance.ask("Case.objects.count()"))
+
+
+def test_it_runs_every_program_and_ctrl_c_ends_them(instance):
+    assert running(instance) == list(PROGRAMS)
+    assert instance.stop() == 0
+    assert instance.processes() == {}
+
+
+def test_the_broker_is_for_its_own_account_alone(instance):
+    folder = instance.data / "broker"
+    assert oct(folder.stat().st_mode & 0o777) == "0o700"
+    assert oct((folder / "broker.sock").stat().st_mode & 0o777) == "0o700"
+
+
+def test_kill_9_of_the_supervisor_leaves_no_process(instance):
+    assert running(instance) == list(PROGRAMS)
+    instance.process.send_signal(signal.SIGKILL)
+    instance.process.wait()
+    wait_for(lambda: not instance.processes(), "every process ends", seconds=10)
+
+
+def test_after_kill_9_it_starts_again_on_the_same_folder(instance):
+    instance.process.send_signal(signal.SIGKILL)
+    instance.process.wait()
+    again = Instance(instance.data).start()
+    assert running(again) == list(PROGRAMS)
+    assert again.stop() == 0
+
+
+@pytest.mark.parametrize("program", ["worker", "broker", "beat"])
+def test_after_kill_9_of_a_program_the_work_goes_on_within_an_interval(instance, program):
+    os.kill(instance.process_of(PROGRAMS[program]), signal.SIGKILL)
+    instance.manage("ingest", str(shared("telemetry/scenarios/malicious.ndjson")), "--retime", "now")
+    wait_for(lambda: open_cases(instance) == 1, "the case opens", seconds=90)
+    assert running(instance) == list(PROGRAMS)
+
+
+def test_a_web_server_that_is_killed_comes_back(instance):
+    os.kill(instance.process_of("gunicorn"), signal.SIGKILL)
+    wait_for(lambda: any("web" in line and "starts again" in line for line in instance.lines), "it is seen")
+
+    def answers() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", instance.port)) == 0
+
+    wait_for(answers, "the web server answers again")
+
+
+def test_a_second_one_on_the_same_folder_is_refused_in_words(instance):
+    second = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=instance.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"Casewright already runs on {instance.data}" in second.stderr
+    assert instance.url in second.stderr
+
+
+def test_a_named_port_in_use_is_refused_in_words(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "manage.py", "up", "--port", str(port)],
+            cwd=ROOT,
+            env=os.environ | {"CASEWRIGHT_DATA": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert refused.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use" in refused.stderr
+
+
+def test_a_data_folder_with_a_long_path_works(tmp_path):
+    instance = Instance(tmp_path / ("long-" * 24)).start()
+    try:
+        assert running(instance) == list(PROGRAMS)
+        assert not (instance.data / "broker").exists()
+    finally:
+        assert instance.stop() == 0
