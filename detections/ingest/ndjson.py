@@ -1,0 +1,131 @@
+"""Read ECS documents, one JSON object a line, strictly: what can't be meant exactly is refused, not guessed.
+
+A line may also be a search hit of Elasticsearch (`_id`, `_source`). Keys may be dotted or nested. Where an
+object repeats a key, its last value counts, as in most readers of JSON.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import orjson
+
+from detections import ecs
+from detections.ecs import Document
+from detections.errors import RecordError, SourceError
+from detections.ingest import identity, moments
+from detections.stores.base import MappedEvent
+
+LINE_LIMIT = 1024 * 1024
+DEPTH_LIMIT = 100
+KEY_LIMIT = 5000
+_LONG_NUMBER = re.compile(rb"\d{19,}")
+_TIMES = ("@timestamp", "event.created", "event.start", "event.end", "event.ingested")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def events(stream: BinaryIO, name: str) -> Iterator[MappedEvent | RecordError]:
+    """The documents of a stream, and a RecordError for each line that is none; blank lines are passed over.
+
+    name: the file's, for the events' source. Raises SourceError, after what is readable, where the stream
+    itself breaks (a torn gzip file).
+    """
+    for number, line in _lines(stream):
+        if line is None:
+            reason = f"The line is longer than {LINE_LIMIT:,} bytes."
+            yield RecordError(reason, position=f"line {number}")
+        elif line.strip():
+            yield _event(line, number, name)
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers; None for one that is too long, which is never held in memory whole."""
+    number = 0
+    try:
+        while line := stream.readline(LINE_LIMIT + 1):
+            number += 1
+            if len(line) > LINE_LIMIT and not line.endswith(b"\n"):
+                while (rest := stream.readline(LINE_LIMIT)) and not rest.endswith(b"\n"):
+                    pass
+                yield number, None
+            else:
+                yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+    except (EOFError, OSError) as error:
+        raise SourceError(
+            f"The file ends too early or is damaged: {error}.", position=f"after line {number}"
+        ) from error
+
+
+def _event(line: bytes, number: int, name: str) -> MappedEvent | RecordError:
+    try:
+        document, document_id = _unwrapped(_parsed(line))
+        _check_times(document)
+    except RecordError as error:
+        return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
+    dataset = identity.dataset_of(document)
+    known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(document)
+    return MappedEvent(known_as, document, f"{name}:{number}")
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordError(f"The line is no valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise RecordError("The line is no JSON object; write one document a line.")
+    _check_size(value, may_overflow=_LONG_NUMBER.search(line) is not None)
+    return value
+
+
+def _unwrapped(value: dict[str, Any]) -> tuple[Document, str]:
+    """The document and its id, out of a search hit if it is one."""
+    if "_source" not in value:
+        return value, ""
+    source, document_id = value["_source"], value.get("_id", "")
+    if not isinstance(source, dict) or not isinstance(document_id, str):
+        raise RecordError("The search hit has no object as `_source`, or no text as `_id`.")
+    return source, document_id
+
+
+def _check_size(value: dict[str, Any], *, may_overflow: bool) -> None:
+    """Refuse what is nested too deep, has too many keys, or holds a whole number beyond 64 bits."""
+    keys = 0
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEPTH_LIMIT:
+            raise RecordError(f"The document is nested deeper than {DEPTH_LIMIT} levels.")
+        below: list[Any] = []
+        for node in level:
+            items = node.values() if isinstance(node, dict) else node
+            keys += len(node) if isinstance(node, dict) else 0
+            below.extend(item for item in items if isinstance(item, dict | list))
+            if may_overflow and any(_overflows(item) for item in items):
+                raise RecordError(
+                    "A whole number lies beyond 64 bits and would lose digits; write it as text."
+                )
+        if keys > KEY_LIMIT:
+            raise RecordError(f"The document has more than {KEY_LIMIT:,} keys.")
+        level = below
+
+
+def _overflows(item: Any) -> bool:
+    # The parser turns whole numbers beyond 64 bits into floating ones, so both are looked at.
+    return isinstance(item, int | float) and not -(2**63) <= item < 2**63
+
+
+def _check_times(document: Document) -> None:
+    if ecs.get(document, "@timestamp") is None:
+        raise RecordError("The document has no @timestamp.")
+    for field in _TIMES:
+        for value in ecs.values(document, field):
+            if not isinstance(value, str):
+                raise RecordError(f"{field} is no text; write the time as ISO 8601 with a zone.")
+            try:
+                moments.nanoseconds(value)
+            except moments.TimeError as error:
+                raise RecordError(f"{field}: {error}.") from None
+    if len(ecs.values(document, "@timestamp")) > 1:
+        raise RecordError("The document has more than one @timestamp.")

@@ -1,0 +1,106 @@
+"""Move events in time, all by the same amount, so that the newest lands at a given moment.
+
+Made for demonstrations and exercises: an attack of last year happens now. Intervals stay exact to the
+nanosecond; what events say about time in other ways (file versions, ids that encode a clock) stays as it was.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from detections import ecs
+from detections.ingest import identity, moments
+from detections.stores.base import MappedEvent
+
+# Fields that ECS types as dates, as far as events carry them.
+TIME_FIELDS = (
+    "@timestamp",
+    "event.created",
+    "event.ingested",
+    "event.start",
+    "event.end",
+    "process.start",
+    "process.end",
+    "process.parent.start",
+    "process.parent.end",
+    "file.created",
+    "file.mtime",
+    "file.ctime",
+    "file.accessed",
+    "dll.code_signature.timestamp",
+    "file.code_signature.timestamp",
+    "process.code_signature.timestamp",
+    "winlog.time_created",
+)
+# Sysmon's own times, which stay in the data as text without a zone and are UTC.
+_SYSMON_TIMES = tuple(
+    f"winlog.event_data.{name}" for name in ("UtcTime", "CreationUtcTime", "PreviousCreationUtcTime")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """An amount of time in nanoseconds, a whole number of microseconds, by which events are moved."""
+
+    nanoseconds: int
+
+    def applied(self, event: MappedEvent) -> MappedEvent:
+        """The event, moved. It has an identity of its own, which the same shift gives again."""
+        document = deepcopy(event.document)
+        for field in TIME_FIELDS:
+            _change(document, field, self._moved)
+        for field in _SYSMON_TIMES:
+            _change(document, field, self._moved_sysmon)
+        known_as = identity.of_retimed(event.identity, self.nanoseconds)
+        return replace(event, identity=known_as, document=document)
+
+    def _moved(self, value: Any) -> Any:
+        try:
+            instant = moments.nanoseconds(value) + self.nanoseconds
+        except (moments.TimeError, TypeError):
+            return value
+        return moments.text_of(instant, moments.digits_of(value))
+
+    def _moved_sysmon(self, value: Any) -> Any:
+        if not isinstance(value, str) or " " not in value:
+            return value
+        zoned = value.replace(" ", "T", 1) + "Z"
+        moved = self._moved(zoned)
+        return value if moved == zoned else moved.removesuffix("Z").replace("T", " ", 1)
+
+
+def shift_to(newest: int, now: datetime) -> Shift:
+    """The shift that moves the newest event (nanoseconds since 1970) to `now`, or just before it."""
+    return Shift((moments.of_datetime(now) - newest) // 1000 * 1000)
+
+
+def time_of(event: MappedEvent) -> int:
+    """@timestamp as nanoseconds since 1970."""
+    return moments.nanoseconds(ecs.text(event.document, "@timestamp"))
+
+
+def retimed(events: Iterable[MappedEvent], now: datetime) -> list[MappedEvent]:
+    """A set of events, moved so that the newest of them lands at `now`."""
+    held = list(events)
+    if not held:
+        return []
+    shift = shift_to(max(time_of(event) for event in held), now)
+    return [shift.applied(event) for event in held]
+
+
+def _change(node: Any, path: str, change: Any) -> None:
+    """Replace the values of a dotted field in place, however its keys are nested or dotted."""
+    if isinstance(node, list):
+        for item in node:
+            _change(item, path, change)
+        return
+    if not isinstance(node, dict):
+        return
+    if path in node:
+        value = node[path]
+        node[path] = [change(item) for item in value] if isinstance(value, list) else change(value)
+    for key, below in node.items():
+        if path.startswith(f"{key}."):
+            _change(below, path[len(key) + 1 :], change)
