@@ -52,6 +52,14 @@ def load_json_rule(text: str, path: str, line: int) -> RuleFile:
     return _rule_file(Table(values, LinePositions(path, line)), (), text, path)
 
 
+def in_order(faults: list[RuleFault]) -> list[RuleFault]:
+    """Faults by their place, each once."""
+    return sorted(
+        dict.fromkeys(faults),
+        key=lambda fault: (fault.location.path, fault.location.line or 0, fault.location.column or 0),
+    )
+
+
 def toml_values(text: str, path: str) -> dict[str, Any]:
     """The values of a TOML text. Raises RuleFileError with the line and column of the fault."""
     try:
@@ -111,7 +119,7 @@ def _rule_file(
         sha256=hashlib.sha256(f"{text}\0{overlay}".encode()).hexdigest(),
     )
     if table.faults:
-        raise RuleFileError(table.faults)
+        raise RuleFileError(in_order(table.faults))
     return rule
 
 
@@ -161,7 +169,9 @@ def _check_eql(table: Table, query: str) -> None:
         parse(query)
     except EqlError as error:
         place = table.positions.inside(*table.keys, "query", line=error.line, column=error.column)
-        table.faults.append(RuleFault(place, f"query: {error}", "" if error.hint else "Correct the query."))
+        table.faults.append(
+            RuleFault(place, f"query: {error}\n", "" if error.hint else "Correct the query here.")
+        )
 
 
 def _transforms(root: Table) -> tuple[dict[str, Any], ...]:

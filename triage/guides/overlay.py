@@ -11,7 +11,7 @@ from datetime import timedelta
 from detections.enums import TelemetryKind
 from detections.errors import RuleFileError
 from detections.rule_files.positions import TomlPositions
-from detections.rule_files.reading import toml_values
+from detections.rule_files.reading import in_order, toml_values
 from detections.rule_files.table import Table
 from triage.guides import policy, telemetry
 from triage.guides.clauses import read_filters
@@ -35,14 +35,16 @@ def with_overlay(guide: Guide, text: str, path: str) -> Guide:
     root.number("format", None, 1, FORMAT)
     questions = _questions(guide, root.tables("question"))
     renamed = dict(zip((one.key for one in guide.questions), (one.key for one in questions), strict=True))
-    pivots = _pivots(guide, root.tables("pivot"), renamed, {one.key for one in questions})
+    # Keys of entries that are wrong otherwise count as known, so that one fault is told once.
+    known = {one.key for one in questions} | _declared(root, "question")
+    pivots = _pivots(guide, root.tables("pivot"), renamed, known)
     names = {f"investigate_{number}": key for number, key in _names(root.tables("pivot"))}
     completed = replace(
         guide,
         questions=tuple(_with_pivots(question, pivots, names) for question in questions),
         pivots=pivots,
         checks=policy.checks(
-            root.tables("check"), {one.key for one in questions}, {one.key for one in pivots}
+            root.tables("check"), known, {one.key for one in pivots} | _declared(root, "pivot")
         ),
         false_positives=policy.exceptions(
             guide.false_positives, root.tables("anchor"), root.tables("refusal")
@@ -52,8 +54,12 @@ def with_overlay(guide: Guide, text: str, path: str) -> Guide:
         overlay_version=root.number("version", 1, 1, 1_000_000),
     )
     if root.faults:
-        raise RuleFileError(list(dict.fromkeys(root.faults)))
+        raise RuleFileError(in_order(root.faults))
     return completed
+
+
+def _declared(root: Table, sort: str) -> set[str]:
+    return {str(table.values["key"]) for table in root.tables(sort) if "key" in table.values}
 
 
 def _questions(guide: Guide, tables: list[Table]) -> list[Question]:

@@ -51,7 +51,9 @@ def checks(tables: list[Table], questions: set[str], pivots: set[str]) -> tuple[
             when = parse(text)
         except EqlError as error:
             place = table.positions.inside(*table.keys, "when", line=error.line, column=error.column)
-            table.faults.append(RuleFault(place, f"when: {error}", "" if error.hint else "Correct the EQL."))
+            table.faults.append(
+                RuleFault(place, f"when: {error}\n", "" if error.hint else "Correct the condition here.")
+            )
             continue
         if _MANY.match(text):
             table.fault("when", "must speak of one event.", "Write CATEGORY where CONDITION.")

@@ -1,0 +1,85 @@
+"""Many rule files at once: a bad one does not stop the others."""
+
+import json
+import tarfile
+
+from detections.rule_files import load_rules
+from tests.detections.rule_files.test_reading import GOOD
+from tests.shared import shared
+
+
+def as_json(rule_id, **more):
+    rule = {"rule_id": rule_id, "name": "n", "description": "d", "type": "query", "language": "kuery"}
+    return json.dumps({**rule, "query": "a: b", "severity": "low", "risk_score": 21, "to": "now", **more})
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path):
+    (tmp_path / "bad.toml").write_text("[rule]\nname = 3\n")
+    (tmp_path / "good.toml").write_text(GOOD)
+    loaded = load_rules([tmp_path, tmp_path / "absent.toml"])
+    assert [rule.rule_id for rule in loaded.rules] == ["r-1"]
+    assert [error.faults[0].location.path for error in loaded.errors] == [
+        str(tmp_path / "bad.toml"),
+        str(tmp_path / "absent.toml"),
+    ]
+
+
+def test_an_overlay_beside_the_rule_is_read_and_is_no_rule(tmp_path):
+    (tmp_path / "good.toml").write_text(GOOD)
+    (tmp_path / "good.guide.toml").write_text('applies_to = ["other"]\n')
+    (rule,) = load_rules([tmp_path]).rules
+    assert rule.replaces == ("other",)
+
+
+def test_an_export_has_one_rule_a_line_and_other_things_are_named(tmp_path):
+    export = tmp_path / "export.ndjson"
+    lines = [
+        as_json("a"),
+        "{broken",
+        as_json("b", risk_score=101),
+        '{"list_id": "x"}',
+        '{"exported_count": 2}',
+    ]
+    export.write_text("\n".join(lines))
+    loaded = load_rules([export])
+    assert [rule.rule_id for rule in loaded.rules] == ["a"]
+    assert [error.faults[0].location.line for error in loaded.errors] == [2, 3]
+    assert [str(fault).rsplit(": ", 1)[1] for fault in loaded.skipped] == [
+        "an exception list or item, left out.",
+        "the summary of the export, left out.",
+    ]
+
+
+def test_a_rule_id_that_is_taken_is_a_fault_and_the_same_rule_twice_is_not(tmp_path):
+    (tmp_path / "a.toml").write_text(GOOD)
+    (tmp_path / "b.toml").write_text(GOOD)
+    (tmp_path / "c.toml").write_text(GOOD.replace("Shell", "A shell"))
+    loaded = load_rules([tmp_path])
+    assert (len(loaded.rules), len(loaded.errors), len(loaded.skipped)) == (1, 1, 1)
+
+
+def test_an_archive_is_read_without_unpacking(tmp_path):
+    (tmp_path / "good.toml").write_text(GOOD)
+    with tarfile.open(tmp_path / "rules.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "good.toml", arcname="../../escape.toml")
+    (rule,) = load_rules([tmp_path / "rules.tar.gz"]).rules
+    assert rule.path == f"{tmp_path}/rules.tar.gz:../../escape.toml"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good.toml", "rules.tar.gz"]
+
+
+def test_a_torn_archive_is_an_error(tmp_path):
+    (tmp_path / "torn.tar.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
+    (error,) = load_rules([tmp_path / "torn.tar.gz"]).errors
+    assert "can't be read" in str(error)
+
+
+def test_text_that_is_not_utf8_is_placed(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"[rule]\nname = '\xff'\n")
+    (error,) = load_rules([tmp_path]).errors
+    assert str(error) == f"{tmp_path}/x.toml:2: not UTF-8 text. Save the file as UTF-8."
+
+
+def test_all_public_rules_load():
+    loaded = load_rules([shared("rules/elastic-rules.tar.gz")])
+    assert [str(error) for error in loaded.errors] == []
+    assert len(loaded.rules) == 1287

@@ -1,0 +1,176 @@
+"""Notes become questions, and nothing of a note is dropped."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detections.enums import TelemetryKind
+from detections.rule_files import load_rules
+from tests.shared import shared
+from triage.guides import parse_guide
+from triage.guides.model import StageFor
+
+ENTRY = {
+    "provider": "investigate",
+    "label": "Files",
+    "providers": [
+        [{"field": "event.category", "queryType": "phrase", "value": "file", "valueType": "string"}]
+    ],
+    "relativeFrom": "now-48h/h",
+    "relativeTo": "now",
+}
+NOTE = """## Triage and analysis
+
+### Investigating a thing
+
+An introduction.
+
+#### Possible investigation steps
+
+- Is it real?
+  - Why: because.
+  - Focus: `host.id` and `file.path`. $investigate_0
+  - Hint: look twice.
+  - Note to self.
+  - Implication: escalate when it is odd; lower only when known. Missing file events leave it unresolved.
+
+- Escalate when odd; close when known.
+
+### False positive analysis
+
+- Backups do this.
+
+### Response and remediation
+
+- If confirmed benign:
+  - Write it down.
+- Isolate the host.
+
+### Related rules
+
+- Another rule.
+"""
+
+
+def test_a_structured_note_becomes_a_guide():
+    guide = parse_guide(NOTE, [ENTRY])
+    (question,) = guide.questions
+    assert (guide.title, guide.closing) == ("Investigating a thing", "Escalate when odd; close when known.")
+    assert (question.title, question.why, question.hint) == ("Is it real?", "because.", "look twice.")
+    assert (question.focus.text, question.focus.fields) == (
+        "`host.id` and `file.path`.",
+        ("host.id", "file.path"),
+    )
+    assert question.escalate_when == "escalate when it is odd"
+    assert question.lower_when == "lower only when known."
+    assert question.missing_means == "Missing file events leave it unresolved."
+    assert question.details == "- Note to self."
+    assert question.pivots == ("investigate_0",)
+    assert question.requires.telemetry == (TelemetryKind.FILE,)
+    assert guide.false_positives.points == ("Backups do this.",)
+    assert [(stage.applies, stage.text) for stage in guide.response] == [
+        (StageFor.BENIGN, "- Write it down."),
+        (StageFor.ANY, "Isolate the host."),
+    ]
+    assert [(section.title, section.text) for section in guide.sections] == [
+        ("Investigating a thing", "An introduction."),
+        ("Related rules", "- Another rule."),
+    ]
+
+
+def test_an_inline_pivot_means_the_same_as_a_transform():
+    inline = (
+        '!{investigate{"description":"","label":"Files","providers":[[{"excluded":false,"field":"event.category",'
+        '"queryType":"phrase","value":"file","valueType":"string"}]],"relativeFrom":"now-48h/h","relativeTo":"now"}}'
+    )
+    assert parse_guide(NOTE.replace("$investigate_0", inline)).pivots == parse_guide(NOTE, [ENTRY]).pivots
+
+
+def test_a_free_form_note_gives_plain_questions():
+    guide = parse_guide(
+        "### Possible investigation steps\n\n- Look at the host.\n  - And at the user.\n- Think.\n"
+    )
+    assert [(question.title, question.details) for question in guide.questions] == [
+        ("Look at the host.", "- And at the user."),
+        ("Think.", ""),
+    ]
+    assert guide.closing == ""
+
+
+@pytest.mark.parametrize("token", ["$investigate_7", "!{investigate{broken"])
+def test_a_broken_token_stays_and_is_reported(token):
+    guide = parse_guide(NOTE.replace("$investigate_0", token), [])
+    assert token in guide.questions[0].focus.text
+    assert len(guide.faults) == 1
+
+
+def test_a_pivot_that_would_read_everything_is_refused():
+    guide = parse_guide(NOTE, [{**ENTRY, "providers": []}])
+    assert guide.pivots == ()
+    assert "it would read everything" in str(guide.faults[0])
+
+
+def test_an_osquery_entry_becomes_text():
+    osquery = {"provider": "osquery", "label": "Cache", "query": "SELECT *\nFROM dns_cache"}
+    guide = parse_guide("### Possible investigation steps\n\n- Look.\n  - $osquery_0\n", [osquery])
+    assert guide.questions[0].details == "- Osquery, Cache: `SELECT * FROM dns_cache`"
+
+
+def words(text):
+    """The text without markup, tokens and structure, for comparison."""
+    text = re.sub(r"\$(investigate|osquery)_\d+", " ", text)
+    return re.sub(r"[\W_]+", " ", text).strip()
+
+
+def everything(guide):
+    parts = [guide.title, guide.closing, *guide.false_positives.points]
+    for question in guide.questions:
+        parts += [question.title, question.why, question.focus.text, question.hint, question.range]
+        parts += [question.library.text, question.implication, question.details]
+    for text in (*guide.response, *guide.sections):
+        parts += [text.title, text.text]
+    return words("\n".join(parts))
+
+
+STRUCTURE = re.compile(
+    r"#+\s.*(triage|investigation steps?|false positives?|response)\b.*|\s*-\s*\*{0,2}"
+    r"(?:Why|Focus|Hint|Range|Library|Implication):\s*",
+    re.IGNORECASE,
+)
+
+
+def lost(note, guide):
+    kept = everything(guide)
+    for line in note.splitlines():
+        rest = line[found.end() :] if (found := STRUCTURE.match(line)) else re.sub(r"^[\s>*#\d.-]*", "", line)
+        # A token amid a sentence is replaced by its pivot's label, so its two halves are looked for apart.
+        for part in re.split(r"\$(?:investigate|osquery)_\d+", rest):
+            if words(part) not in kept:
+                yield part
+
+
+SENTENCES = st.lists(
+    st.text("abcdefgh .,'()", min_size=4, max_size=40).filter(words), max_size=4
+)
+
+
+@given(SENTENCES, SENTENCES, SENTENCES, st.sampled_from(["", "Focus: ", "Hint: ", "Implication: "]))
+def test_every_sentence_lands_somewhere(steps, nested, other, label):
+    note = "Before.\n\n### Possible investigation steps\n\n"
+    for step in steps:
+        note += f"- {step.strip()}\n" + "".join(f"  - {label}{line.strip()}\n" for line in nested)
+    note += "\n### Response and remediation\n\n" + "".join(f"- {line.strip()}\n" for line in other)
+    note += "\n### Odd part\n\nThe end.\n"
+    assert list(lost(note, parse_guide(note))) == []
+
+
+def test_nothing_of_the_public_guides_is_dropped():
+    rules = [rule for rule in load_rules([shared("rules/elastic-rules.tar.gz")]).rules if rule.note]
+    guides = [(rule, parse_guide(rule.note, rule.transforms, path=rule.path)) for rule in rules]
+    assert len(guides) == 1173
+    assert [str(fault) for _, guide in guides for fault in guide.faults] == []
+    assert sum(len(guide.pivots) for _, guide in guides) == 441
+    assert sum(bool(question.implication) for _, guide in guides for question in guide.questions) == 594
+    assert [(rule.path, part) for rule, guide in guides for part in lost(rule.note, guide)] == []
