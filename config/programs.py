@@ -38,7 +38,7 @@ def broker(socket_path: Path) -> Program:
             "--maxmemory-policy",
             "noeviction",
         ],
-        *["--dir", str(socket_path.parent), "--daemonize", "no", "--loglevel", "warning"],
+        *["--dir", str(socket_path.parent), "--logfile", "broker.log", "--loglevel", "warning"],
     ]
     return Program("broker", command, is_ready=lambda: _answers_ping(socket_path), ready_seconds=15)
 

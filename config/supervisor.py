@@ -87,7 +87,7 @@ class Supervisor:
         while running.process.poll() is None and not self.is_stopping:
             self._show_output(0.1)
         if running.process.poll() is None:
-            self._end([running])
+            self._end(running)
         self._drain(running)
         if running.process.returncode != 0 and not self.is_stopping:
             raise ProgramFailedError(f"{program.name} ended with status {running.process.returncode}.")
@@ -109,8 +109,8 @@ class Supervisor:
     def stop(self) -> None:
         """End every program, the last one started first; whatever does not end in time is killed."""
         self.is_stopping = True
-        self._end(list(reversed(self._running.values())))
-        for running in self._running.values():
+        for running in reversed(list(self._running.values())):
+            self._end(running)
             self._drain(running)
         self._running.clear()
 
@@ -182,16 +182,14 @@ class Supervisor:
             self._outputs.unregister(_output(running.process))
             _output(running.process).close()
 
-    def _end(self, programs: list[_Running]) -> None:
-        for running in programs:
-            if running.process.poll() is None:
-                running.process.terminate()
+    def _end(self, running: _Running) -> None:
+        if running.process.poll() is None:
+            running.process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        while any(one.process.poll() is None for one in programs) and time.monotonic() < deadline:
+        while running.process.poll() is None and time.monotonic() < deadline:
             self._show_output(0.1)
-        for running in programs:
-            _kill_group(running.process)
-            running.process.wait()
+        _kill_group(running.process)
+        running.process.wait()
 
     def _signal_all(self, number: signal.Signals) -> None:
         for running in self._running.values():
