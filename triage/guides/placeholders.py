@@ -3,6 +3,7 @@
 `{{host.id}}`             the value that the alert's events agree on
 `{{events[1].source.ip}}` the value in the second event of the sequence
 `{{pivots.KEY.field}}`    every value among the hits of an earlier pivot
+`{{remote.ip}}`           the other side of the alert's connection, worked out (not a field of the events)
 `{{a|b}}`                 the first of these that has a value
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from detections import ecs
 from detections.ecs import Document
+from detections.ingest.remote import remote_side
 from detections.stores.base import Clause, Filters, Operator
 from triage.guides.model import Pivot
 
@@ -106,7 +108,18 @@ def _values(
         return _of_event(name, int(of_event[1]), of_event[2], events)
     if of_pivot := _OF_PIVOT.fullmatch(name):
         return _of_pivot(name, of_pivot[1], of_pivot[2], earlier)
+    if name in ("remote.ip", "remote.port"):
+        return _remote(name, events)
     return _agreed(name, events)
+
+
+def _remote(name: str, events: Sequence[Document]) -> list[Any] | Blocked:
+    """Old Sysmon writes the local side first: `source.ip` may be the host itself."""
+    remote = remote_side(list(events))
+    if remote is None:
+        return Blocked(name, "The other side of the alert's connection can't be told from its events.")
+    found = remote.ip if name == "remote.ip" else remote.port
+    return [found] if found is not None else Blocked(name, "The alert's connection has no such value.")
 
 
 def _of_event(name: str, number: int, field: str, events: Sequence[Document]) -> list[Any] | Blocked:

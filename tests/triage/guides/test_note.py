@@ -151,9 +151,7 @@ def lost(note, guide):
                 yield part
 
 
-SENTENCES = st.lists(
-    st.text("abcdefgh .,'()", min_size=4, max_size=40).filter(words), max_size=4
-)
+SENTENCES = st.lists(st.text("abcdefgh .,'()", min_size=4, max_size=40).filter(words), max_size=4)
 
 
 @given(SENTENCES, SENTENCES, SENTENCES, st.sampled_from(["", "Focus: ", "Hint: ", "Implication: "]))

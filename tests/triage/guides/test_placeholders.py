@@ -104,3 +104,17 @@ def test_the_window_stands_around_the_alerts_events():
     window = replace(PIVOT, relative_from=TimeOffset(timedelta(hours=-48), "h")).window(first, last)
     assert window.start == datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
     assert window.end == datetime(2026, 3, 18, 10, 42, tzinfo=UTC)
+
+
+def test_the_other_side_is_worked_out_where_source_is_the_host_itself():
+    connection = {
+        "host": {"name": "victim", "ip": ["10.0.0.1"]},
+        "network": {"direction": "ingress"},
+        "source": {"ip": "10.0.0.1", "port": 1},
+        "destination": {"ip": "10.0.0.2", "port": 2},
+    }
+    pivot = replace(PIVOT, filters=Filters(((Clause("source.ip", Operator.IS, ("{{remote.ip}}",)),),)))
+    assert fill(pivot, [connection]) == Filters(((Clause("source.ip", Operator.IS, ("10.0.0.2",)),),))
+    assert fill(pivot, [{"host": {"name": "victim"}}]) == Blocked(
+        "remote.ip", "The other side of the alert's connection can't be told from its events."
+    )
