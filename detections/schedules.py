@@ -1,0 +1,179 @@
+"""A rule's schedule: its beat entry, whether it is enabled, and what an edit of either leaves unsearched.
+
+The beat entry mirrors the rule and is written here alone, in the transaction of the change.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from detections import coverage, journal, windows
+from detections.actors import Actor
+from detections.enums import GapReason
+from detections.errors import CasewrightError
+from detections.event_store import event_store
+from detections.models import Rule
+
+RULE_TASK = "detections.tasks.run_rule"
+MIN_INTERVAL_SECONDS = 30
+
+
+class ScheduleError(CasewrightError):
+    """A schedule that would leave time unsearched, or can't be."""
+
+
+def set_enabled(rule: Rule, enabled: bool, *, actor: Actor, now: datetime | None = None) -> Rule:
+    """Switch a rule on or off; nothing happens if it is so already.
+
+    On enabling, its search begins a look-back before now, or where it stopped if that is later. What lies
+    before becomes a gap that later runs fill. Raises ScheduleError for a rule that can't run here.
+    """
+    actor.require("detections.change_rule", "enable or disable a rule")
+    now = now or timezone.now()
+    head = event_store().head() if enabled else 0
+    with transaction.atomic():
+        rule = Rule.objects.select_for_update().get(pk=rule.pk)
+        if rule.enabled == enabled:
+            return rule
+        if enabled:
+            _refuse_unrunnable(rule)
+            begin(rule, now=now, head=head)
+            rule.due_since = now
+        rule.enabled = enabled
+        _save(rule, "enabled", "covered_until", "mark", "due_since")
+        journal.record(
+            f"rule:{rule.pk}",
+            "rule_enabled" if enabled else "rule_disabled",
+            actor=actor,
+            before="disabled" if enabled else "enabled",
+            after="enabled" if enabled else "disabled",
+            data={"covered_until": rule.covered_until, "mark": rule.mark},
+        )
+    return rule
+
+
+def begin(rule: Rule, *, now: datetime, head: int) -> None:
+    """Set where the rule's search begins, and store what that leaves unsearched. Does not save the rule."""
+    start = windows.on_enabling(rule.covered_until, rule.mark, now=now, lookback=rule.lookback, head=head)
+    reason = GapReason.RULE_DISABLED if rule.covered_until else GapReason.NEW_RULE
+    for gap in start.gaps:
+        coverage.open_gap(rule, gap, reason)
+    if not start.gaps and rule.covered_until is None:
+        coverage.cover(rule, windows.Covered(None, start.covered_until))
+    elif not start.gaps and rule.covered_until and rule.covered_until < start.covered_until:
+        coverage.cover(rule, windows.Covered(rule.covered_until, start.covered_until))
+    rule.covered_until, rule.mark = start.covered_until, head
+
+
+def change_schedule(
+    rule: Rule,
+    *,
+    actor: Actor,
+    interval_seconds: int | None = None,
+    lookback_seconds: int | None = None,
+    max_cases: int | None = None,
+    settle_seconds: int | None = None,
+) -> Rule:
+    """Change a rule's interval, look-back, cap or settle time; what is None stays.
+
+    Raises ScheduleError if the look-back would be shorter than the interval, or the interval too short.
+    """
+    actor.require("detections.change_rule", "change a rule's schedule")
+    wanted = {
+        "interval_seconds": interval_seconds,
+        "lookback_seconds": lookback_seconds,
+        "max_cases": max_cases,
+        "settle_seconds": settle_seconds,
+    }
+    with transaction.atomic():
+        rule = Rule.objects.select_for_update().get(pk=rule.pk)
+        changed = {
+            name: value
+            for name, value in wanted.items()
+            if value is not None and value != getattr(rule, name)
+        }
+        before = {name: getattr(rule, name) for name in changed}
+        for name, value in changed.items():
+            setattr(rule, name, value)
+        refuse_schedule(rule.interval_seconds, rule.lookback_seconds)
+        if not changed:
+            return rule
+        _save(rule, *changed)
+        journal.record(
+            f"rule:{rule.pk}",
+            "schedule_changed",
+            actor=actor,
+            before=_said(before),
+            after=_said(changed),
+            data={"before": before, "after": changed},
+        )
+    return rule
+
+
+def refuse_schedule(interval_seconds: int, lookback_seconds: int) -> None:
+    """Raise ScheduleError for a schedule that leaves time unsearched."""
+    if interval_seconds < MIN_INTERVAL_SECONDS:
+        raise ScheduleError(
+            f"An interval of {interval_seconds} s is too short. Set it to {MIN_INTERVAL_SECONDS} s or more."
+        )
+    if lookback_seconds < interval_seconds:
+        raise ScheduleError(
+            f"A look-back of {lookback_seconds} s is shorter than the interval of {interval_seconds} s: what "
+            f"arrives late between two runs would go unsearched. Set it to {interval_seconds} s or more."
+        )
+
+
+def sync_entry(rule: Rule) -> None:
+    """Write the rule's beat entry as the rule says, in the caller's transaction."""
+    schedule = IntervalSchedule.objects.filter(
+        every=rule.interval_seconds, period=IntervalSchedule.SECONDS
+    ).first() or IntervalSchedule.objects.create(every=rule.interval_seconds, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.update_or_create(
+        name=entry_name(rule),
+        defaults={
+            "task": RULE_TASK,
+            "interval": schedule,
+            "crontab": None,
+            "args": json.dumps([rule.pk]),
+            "enabled": rule.enabled,
+            "description": f"{rule.name}. Edit the rule, not this entry.",
+        },
+    )
+
+
+def entry_name(rule: Rule) -> str:
+    """The name of a rule's beat entry."""
+    return f"rule {rule.rule_id}"
+
+
+def replaced_twins(rule: Rule) -> list[Rule]:
+    """Enabled rules that this one stands in for, or that stand in for it: each match would count twice."""
+    others = Rule.objects.enabled().exclude(pk=rule.pk)
+    return [other for other in others if other.rule_id in rule.replaces or rule.rule_id in other.replaces]
+
+
+def _refuse_unrunnable(rule: Rule) -> None:
+    if not rule.is_runnable:
+        raise ScheduleError(
+            f"{rule.name} is of type {rule.type}, which does not run here. Only EQL rules do."
+        )
+    if rule.current is None:
+        raise ScheduleError(f"{rule.name} has no version. Load its rule file again.")
+
+
+def _save(rule: Rule, *fields: str) -> None:
+    """Save an edit. A run that began before it is stale by then: its fence is too low."""
+    rule.version += 1
+    rule.save(update_fields=[*fields, "version"])
+    Rule.objects.filter(pk=rule.pk).update(fence=F("fence") + 1)
+    rule.refresh_from_db(fields=["fence"])
+    sync_entry(rule)
+
+
+def _said(values: Mapping[str, int | None]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -1,0 +1,9 @@
+"""What detection tells those above it. All are sent inside the transaction of the change."""
+
+from django.dispatch import Signal
+
+rule_version_stored = Signal()
+"""A rule got a version. sender RuleVersion; `version`: the new row; `actor`: who loaded it."""
+
+alerts_upgraded = Signal()
+"""Clock-repaired alerts were found in strict order too. sender Alert; `alerts`: the rows, now strict."""

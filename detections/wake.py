@@ -1,0 +1,96 @@
+"""Wake: compute which rules are due, claim them as one set under one lease, run them, commit rule by rule.
+
+Two beats, two workers and twenty deliveries are harmless: who does not get the lease goes home.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from detections import broker, lease, run, schedules
+from detections.actors import Actor, system
+from detections.enums import RunTrigger
+from detections.event_store import event_store
+from detections.models import Rule, RuleRun
+
+log = logging.getLogger(__name__)
+
+WAKE_TASK = "detections.tasks.wake"
+LEASE = "wake"
+
+
+def wake(*, now: datetime | None = None, actor: Actor | None = None) -> list[RuleRun]:
+    """Run every rule that is due. An empty list: none is, or somebody else is at it."""
+    with lease.hold(LEASE) as held:
+        if held is None:
+            return []
+        _after_lost_worker()
+        rules = due(now=now)
+        announced = [rule for rule in rules if rule.due_since and rule.last_run_at]
+        others = [rule for rule in rules if rule not in announced]
+        actor = actor or system("scheduled run")
+        return [
+            *run.run_rules(announced, actor=actor, trigger=RunTrigger.IMPORT, now=now),
+            *run.run_rules(others, actor=actor, trigger=RunTrigger.SCHEDULE, now=now),
+        ]
+
+
+def run_now(rules: Iterable[Rule], *, actor: Actor, now: datetime | None = None) -> list[RuleRun] | None:
+    """Run rules whether they are due or not. None while somebody else runs rules."""
+    with lease.hold(LEASE) as held:
+        if held is None:
+            return None
+        _after_lost_worker()
+        return run.run_rules(rules, actor=actor, trigger=RunTrigger.MANUAL, now=now)
+
+
+def due(*, now: datetime | None = None) -> list[Rule]:
+    """The enabled rules whose time has come: never run, by their schedule, or since new telemetry came."""
+    now = now or timezone.now()
+    entries = {
+        entry.name: entry
+        for entry in PeriodicTask.objects.filter(task=schedules.RULE_TASK).select_related(
+            "interval", "crontab"
+        )
+    }
+    rules = Rule.objects.runnable().filter(current__isnull=False)
+    return [rule for rule in rules if _is_due(rule, entries.get(schedules.entry_name(rule)), now)]
+
+
+def request_wake(*, now: datetime | None = None) -> int:
+    """Telemetry came that rules have not searched: they are due. Cheap; the nudge follows the commit.
+
+    Returns how many rules it concerns. Each call counts, since a run clears only what was announced before
+    the end of its window.
+    """
+    head = event_store().head()
+    with transaction.atomic():
+        behind = Rule.objects.runnable().filter(mark__lt=head)
+        count = behind.update(due_since=now or timezone.now())
+        if count:
+            broker.nudge_on_commit(WAKE_TASK)
+    return count
+
+
+def _is_due(rule: Rule, entry: PeriodicTask | None, now: datetime) -> bool:
+    if rule.last_run_at is None:
+        return True
+    # A run that fails stays due: it must not be tried more often than this.
+    if rule.due_since and now - rule.last_run_at >= timedelta(seconds=settings.WAKE_SECONDS):
+        return True
+    if entry is None:
+        return now - rule.last_run_at >= rule.interval
+    schedule = entry.schedule
+    schedule.nowfun = lambda: now
+    return bool(schedule.is_due(rule.last_run_at).is_due)
+
+
+def _after_lost_worker() -> None:
+    lost = run.fail_lost_runs()
+    if lost:
+        log.warning("%s runs were left behind by a worker that is gone.", lost)
