@@ -1,0 +1,174 @@
+"""The rows that some stage of a query may take, found in SQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from detections.enums import TimeBasis
+from detections.eql.ast import (
+    ANY_CATEGORY,
+    And,
+    Comparison,
+    Condition,
+    FieldRef,
+    Literal,
+    Order,
+    Query,
+    Stage,
+    all_stages,
+)
+from detections.eql.fields import Field
+from detections.eql.sql import compile_sql
+from detections.stores.base import EqlSearch
+from detections.stores.embedded.eql_columns import EqlColumns
+from detections.stores.embedded.regions import Span
+from detections.stores.embedded.scan import Place, Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A candidate: where it is, when it was, which stages it fits, and the values it joins by.
+
+    time: microseconds on the search's clock. keys: the values of each of the search's key fields. ends:
+    whether it is one for `until`.
+    """
+
+    place: Place
+    time: int
+    tiebreaker: Any
+    ingest: int
+    stages: tuple[int, ...]
+    keys: Mapping[str, Sequence[Any]]
+    ends: bool = False
+
+    @property
+    def milliseconds(self) -> int:
+        """Elasticsearch's dates: what order and maxspan go by."""
+        return self.time // 1_000
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """(milliseconds, tiebreaker with null last, the finer digits, ingest order)."""
+        breaker = (self.tiebreaker is None, self.tiebreaker if self.tiebreaker is not None else 0)
+        return self.milliseconds, breaker, self.time, self.ingest, self.place[1]
+
+
+@dataclass(slots=True)
+class CandidateSql:
+    """Builds the query for one search over one scan."""
+
+    search: EqlSearch
+    scan: Scan
+    known: Mapping[str, Field]
+    parameters: list[Any] = field(default_factory=list)
+
+    @property
+    def query(self) -> Query:
+        return self.search.query
+
+    @property
+    def key_names(self) -> list[str]:
+        return sorted({key.name for stage in all_stages(self.query) for key in stage.keys})
+
+    def clock(self) -> str:
+        return clock_column(self.search) or self._scalar(self.search.timestamp_field)
+
+    def statement(self, bounds: Mapping[int, Span], spans: Sequence[Span]) -> str:
+        """SELECT of (file, row, time, tiebreaker, a flag a stage, the key columns) of the candidates.
+
+        bounds: what may be read of each segment of the scan. spans: ranges of time to stay in, if any.
+        """
+        stages = all_stages(self.query)
+        flags = [f"coalesce({self._condition(stage)}, FALSE) AS f{n}" for n, stage in enumerate(stages)]
+        keys = [f"{self._leaf(name)} AS k{n}" for n, name in enumerate(self.key_names)]
+        breaker = self._scalar(self.search.tiebreaker_field) if self.search.tiebreaker_field else "NULL"
+        inner = ", ".join(
+            ["p.file_index AS file", "p._row AS row", f"epoch_us({self.clock()}) AS t", f"{breaker} AS b"]
+            + flags
+            + keys
+        )
+        fits = " OR ".join(f"f{n}" for n in range(len(stages)))
+        return (
+            f"SELECT * FROM (SELECT {inner} FROM {self.scan.source} "
+            f"WHERE {self._within(bounds, spans)}) WHERE {fits}"
+        )
+
+    def _within(self, bounds: Mapping[int, Span], spans: Sequence[Span]) -> str:
+        clock = self.clock()
+        parts = [f"{clock} IS NOT NULL"]
+        if spans:
+            parts.append("(" + " OR ".join(self._range(clock, span) for span in spans) + ")")
+        by_span: dict[Span, list[int]] = {}
+        for number, span in bounds.items():
+            by_span.setdefault(span, []).append(number)
+        if len(by_span) == 1:
+            parts.append(self._range(clock, next(iter(by_span))))
+        else:
+            parts.append("(" + " OR ".join(self._of(files, clock, s) for s, files in by_span.items()) + ")")
+        return " AND ".join(parts)
+
+    def _of(self, files: list[int], clock: str, span: Span) -> str:
+        self.parameters.append(files)
+        return f"(list_contains(?::BIGINT[], p.file_index::BIGINT) AND {self._range(clock, span)})"
+
+    def _range(self, clock: str, span: Span) -> str:
+        parts = ["TRUE"]
+        for sign, end in ((">=", span.low), ("<=", span.high)):
+            if end is not None:
+                parts.append(f"{clock} {sign} make_timestamp({end:d}::BIGINT)")
+        return "(" + " AND ".join(parts) + ")"
+
+    def _condition(self, stage: Stage) -> str:
+        condition: Condition = stage.condition
+        if stage.category != ANY_CATEGORY:
+            category = FieldRef(self.search.event_category_field)
+            condition = And((Comparison(category, Order.EQUAL, Literal(stage.category)), condition))
+        fragment = compile_sql(condition, EqlColumns(self.scan, self.known))
+        self.parameters.extend(fragment.params)
+        return f"({fragment.sql})"
+
+    def _leaf(self, name: str) -> str:
+        known = self.known.get(name)
+        return "NULL" if known is None else self.scan.leaf(known).sql
+
+    def _scalar(self, name: str) -> str:
+        known = self.known.get(name)
+        if known is None:
+            return "CAST(NULL AS TIMESTAMP)" if name == self.search.timestamp_field else "NULL"
+        leaf = self.scan.leaf(known)
+        return f"list_min({leaf.sql})" if leaf.is_list else leaf.sql
+
+
+def clock_column(search: EqlSearch) -> str:
+    """The metadata column that orders this search, or "" where a field of the event does."""
+    if search.basis is TimeBasis.CLOCK_REPAIRED:
+        return "p._created"
+    return "p._timestamp" if search.timestamp_field == "@timestamp" else ""
+
+
+def found_rows(sql: CandidateSql, rows: Sequence[tuple[Any, ...]]) -> list[Found]:
+    """The candidates of a result of `statement`, in the order of their events."""
+    query, names = sql.query, sql.key_names
+    count = len(all_stages(query))
+    positive = range(len(query.stages))
+    return sorted(
+        (
+            Found(
+                place=(sql.scan.segments[row[0]].path, row[1]),
+                time=row[2],
+                tiebreaker=row[3],
+                ingest=sql.scan.segments[row[0]].ingest,
+                stages=tuple(number for number in positive if row[4 + number]),
+                keys={name: _several(row[4 + count + n]) for n, name in enumerate(names)},
+                ends=query.until is not None and bool(row[3 + count]),
+            )
+            for row in rows
+        ),
+        key=lambda found: found.order,
+    )
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,99 @@
+"""The embedded event store: DuckDB over immutable Parquet segments."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from detections.enums import TelemetryKind
+from detections.eql.fields import FieldCatalogue
+from detections.stores.base import (
+    Appended,
+    Bucket,
+    Coverage,
+    EqlAnswer,
+    EqlSearch,
+    Filters,
+    MappedEvent,
+    Page,
+    Region,
+    StoredEvent,
+    Window,
+)
+from detections.stores.embedded import presence, windows
+from detections.stores.embedded.appending import Appender
+from detections.stores.embedded.connection import Connection
+from detections.stores.embedded.manifest import Manifest
+from detections.stores.embedded.reader import Reader
+from detections.stores.embedded.segment_files import SegmentFiles
+from detections.stores.embedded.sweeping import Swept, swept
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EmbeddedStore:
+    """Implements `EventStore` over a folder and a manifest. One instance a process; threads may share it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        catalogue: FieldCatalogue,
+        *,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.catalogue = catalogue
+        self.reader = Reader(SegmentFiles(folder), manifest, Connection())
+        self.appender = Appender(self.reader, catalogue, clock)
+
+    def head(self) -> int:
+        return self.reader.manifest.head()
+
+    def search_eql(
+        self,
+        searches: Sequence[EqlSearch],
+        region: Region,
+        *,
+        limit: int,
+        timeout: timedelta | None = None,
+    ) -> list[EqlAnswer]:
+        from detections.stores.embedded.eql_search import EqlSearcher
+
+        searcher = EqlSearcher(self.reader, self.known_fields(), region, limit, timeout)
+        return [searcher.answer(search) for search in searches]
+
+    def search(self, filters: Filters, window: Window, *, limit: int, head: int | None = None) -> Page:
+        return windows.page(self.reader, self.known_fields(), filters, window, limit=limit, head=head)
+
+    def fetch(self, identities: Iterable[str], window: Window) -> dict[str, StoredEvent]:
+        return windows.named(self.reader, list(identities), window)
+
+    def coverage(self, host_id: str, kinds: Iterable[TelemetryKind], window: Window) -> list[Coverage]:
+        return presence.coverage(self.reader, self.known_fields(), host_id, list(kinds), window)
+
+    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> list[Bucket]:
+        return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
+
+    def known_fields(self) -> FieldCatalogue:
+        return self.catalogue.merged(self.reader.manifest.fields().values())
+
+    def append(self, events: Sequence[MappedEvent], *, batch: str) -> Appended:
+        return self.appender.append(events, batch)
+
+    def statistics(self) -> Mapping[str, Any]:
+        segments = self.reader.manifest.segments()
+        return {
+            "segments": len(segments),
+            "unreadable": sum(not segment.readable for segment in segments),
+            "rows": sum(segment.rows for segment in segments),
+            "bytes": sum(segment.bytes for segment in segments),
+            "oldest": min((segment.min_timestamp for segment in segments), default=None),
+            "newest": max((segment.max_timestamp for segment in segments), default=None),
+            "head": self.head(),
+        }
+
+    def sweep(self) -> Swept:
+        """Delete what killed writers left, and see whether unreadable segments are whole again."""
+        return swept(self.reader)

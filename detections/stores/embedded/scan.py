@@ -1,0 +1,130 @@
+"""Read rows of a list of segments: the FROM clause, its columns, and whole events by their place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from detections.eql.fields import Field
+from detections.errors import StoreError
+from detections.stores.base import StoredEvent
+from detections.stores.embedded import columns
+from detections.stores.embedded.connection import Connection, UnreadableError
+from detections.stores.embedded.encoding import parsed
+from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.segment_files import SegmentFiles
+
+Row = tuple[Any, ...]
+# The path of a segment and the row in it.
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A field in SQL over one scan. `sql` is NULL where no segment of the scan has a value."""
+
+    sql: str
+    field: Field
+    is_list: bool
+
+
+class Scan:
+    """Some segments, read together. `file_index` in SQL is the number of a segment in `segments`."""
+
+    def __init__(self, files: SegmentFiles, connection: Connection, segments: Sequence[Segment]) -> None:
+        self.files, self.connection = files, connection
+        self.segments = tuple(segments)
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        return frozenset[str]().union(*{segment.columns for segment in self.segments})
+
+    @property
+    def source(self) -> str:
+        """The table function, as `p`."""
+        paths = ", ".join(_literal(str(self.files.absolute(segment.path))) for segment in self.segments)
+        return f"read_parquet([{paths}], union_by_name=true) p"
+
+    def leaf(self, field: Field) -> Leaf:
+        """The column expression of a field: one value, several, or either."""
+        one, many = columns.physical(field.name, several=False), columns.physical(field.name, several=True)
+        single, several = f"p.{columns.identifier(one)}", f"p.{columns.identifier(many)}"
+        if one in self.present and many in self.present:
+            both = f"coalesce({several}, CASE WHEN {single} IS NOT NULL THEN [{single}] END)"
+            return Leaf(both, field, is_list=True)
+        if many in self.present:
+            return Leaf(several, field, is_list=True)
+        if one in self.present:
+            return Leaf(single, field, is_list=False)
+        missing = f"CAST(NULL AS {columns.sql_type(field.type)}{'[]' if field.is_list else ''})"
+        return Leaf(missing, field, field.is_list)
+
+    def run(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        tables: Mapping[str, pa.Table] | None = None,
+        timeout: timedelta | None = None,
+    ) -> list[Row]:
+        """Execute SQL that reads `source`; no row where the scan has no segment.
+
+        Raises UnreadableError with this scan's segments, and otherwise as `Connection.cursor` does.
+        """
+        if not self.segments:
+            return []
+        try:
+            with self.connection.cursor(timeout) as cursor:
+                for name, table in (tables or {}).items():
+                    cursor.register(name, table)
+                rows: list[Row] = cursor.execute(sql, list(parameters) or None).fetchall()
+                return rows
+        except UnreadableError as error:
+            error.segments = self.segments
+            raise
+
+    def places(self, rows: Sequence[Row]) -> list[Place]:
+        """Rows that begin with (file_index, _row), as places."""
+        return [(self.segments[row[0]].path, row[1]) for row in rows]
+
+    def events(
+        self, places: Iterable[Place], *, timeout: timedelta | None = None
+    ) -> dict[Place, StoredEvent]:
+        """The whole events at some places of this scan."""
+        wanted = sorted(set(places))
+        paths = {path for path, _ in wanted}
+        narrow = Scan(self.files, self.connection, [one for one in self.segments if one.path in paths])
+        index = {segment.path: number for number, segment in enumerate(narrow.segments)}
+        table = pa.table(
+            {
+                "file": pa.array([index[path] for path, _ in wanted], pa.int64()),
+                "row": pa.array([row for _, row in wanted], pa.int32()),
+            }
+        )
+        rows = narrow.run(
+            "SELECT w.file, w.row, p._identity, epoch_us(p._timestamp), p._raw "
+            f"FROM {narrow.source} JOIN wanted w ON p.file_index = w.file AND p._row = w.row",
+            tables={"wanted": table},
+            timeout=timeout,
+        )
+        if len(rows) != len(wanted):
+            raise StoreError(f"{len(wanted) - len(rows)} events are not where they were found. Search again.")
+        return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
+
+    def event(self, row: Row) -> StoredEvent:
+        """A row (file_index, _row, identity, microseconds, raw) as an event."""
+        segment = self.segments[row[0]]
+        return StoredEvent(
+            identity=row[2],
+            document=parsed(row[4]),
+            timestamp=columns.from_micros(row[3]),
+            ingest=segment.ingest,
+            arrived_at=segment.arrival,
+        )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,146 @@
+"""Segment files on disk: written whole or not at all, checked, swept."""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from detections.errors import StoreError
+from detections.stores.embedded.encoding import Encoded
+from detections.stores.embedded.manifest import Segment
+
+FOLDER = "segments"
+ROWS_IN_GROUP = 10_000
+# A writer takes seconds from its first byte to the manifest; an hour spares even one that was suspended.
+WRITING_TIME = timedelta(hours=1)
+# Columns whose values hardly ever repeat: a dictionary of them only costs time.
+_UNIQUE = {"_row", "_key", "_identity", "_raw"}
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFiles:
+    """The folder that holds the segments of one store."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / FOLDER
+
+    def absolute(self, path: str) -> Path:
+        return self.root / path
+
+    def write(self, encoded: Encoded, batch: str) -> Segment:
+        """Write a table durably under a new name; readers don't know of it yet.
+
+        Raises StoreError when the disk refuses (full, read-only); nothing is left behind then.
+        """
+        name = uuid.uuid4().hex
+        temporary, final = self.folder / f"{name}.tmp", self.folder / f"{name}.parquet"
+        try:
+            self._prepare()
+            _write_table(encoded.table, temporary)
+            segment = _described(encoded, batch, temporary, f"{FOLDER}/{final.name}")
+            temporary.rename(final)
+            _sync(self.folder)
+        except (OSError, pa.ArrowInvalid) as error:
+            self._discard(temporary, final)
+            raise StoreError(
+                f"Batch {batch} could not be written to {self.folder}: {error}. Nothing of it was stored; "
+                "make room or mend the disk, then send it again."
+            ) from error
+        return segment
+
+    def _prepare(self) -> None:
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _sync(self.root)
+
+    def discard(self, segment: Segment) -> None:
+        """Delete the file of a segment that never became visible."""
+        self._discard(self.absolute(segment.path))
+
+    def _discard(self, *paths: Path) -> None:
+        for path in paths:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def fault(self, segment: Segment) -> str:
+        """What is wrong with a segment's file, in words, or "" if it is whole."""
+        path = self.absolute(segment.path)
+        try:
+            size = path.stat().st_size
+            if size != segment.bytes:
+                return f"it has {size} bytes instead of {segment.bytes}"
+            return "" if _digest(path) == segment.sha256 else "its content has changed since it was written"
+        except FileNotFoundError:
+            return "the file is missing"
+        except OSError as error:
+            return f"it can't be read ({error.strerror})"
+
+    def settled(self) -> Iterator[Path]:
+        """The files that no writer can still be working on."""
+        limit = time.time() - WRITING_TIME.total_seconds()
+        for path in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < limit:
+                    yield path
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    repeating = [
+        f"{entry.name}.list.element" if pa.types.is_list(entry.type) else entry.name
+        for entry in table.schema
+        if entry.name not in _UNIQUE
+    ]
+    with path.open("xb") as file:
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=ROWS_IN_GROUP,
+            use_dictionary=repeating,
+            store_schema=False,
+            write_page_checksum=True,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _described(encoded: Encoded, batch: str, file: Path, path: str) -> Segment:
+    created = encoded.created or (None, None)
+    return Segment(
+        path=path,
+        batch=batch,
+        rows=encoded.table.num_rows,
+        bytes=file.stat().st_size,
+        min_timestamp=encoded.timestamps[0],
+        max_timestamp=encoded.timestamps[1],
+        min_created=created[0],
+        max_created=created[1],
+        sha256=_digest(file),
+        columns=frozenset(encoded.table.column_names),
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Make names in a folder durable: a rename is only safe once its folder is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,127 @@
+"""Search by structured filters in a window of @timestamp."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from detections.eql.fields import FieldCatalogue
+from detections.stores.base import Bucket, Filters, Page, StoredEvent, Window
+from detections.stores.embedded.columns import MICROSECOND, from_micros, naive
+from detections.stores.embedded.encoding import identity_key
+from detections.stores.embedded.filters import FilterCompiler
+from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.reader import Reader, completeness
+from detections.stores.embedded.scan import Leaf, Scan
+
+_IN_WINDOW = "p._timestamp BETWEEN ? AND ?"
+
+
+def within(segments: list[Segment], window: Window, head: int | None = None) -> list[Segment]:
+    """The segments that may hold events of a window."""
+    return [
+        segment
+        for segment in segments
+        if segment.min_timestamp <= window.end
+        and segment.max_timestamp >= window.start
+        and (head is None or segment.ingest <= head)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """The WHERE of one search over one scan, with its parameters."""
+
+    sql: str
+    parameters: list[Any]
+
+
+def _condition(scan: Scan, known: FieldCatalogue, filters: Filters, window: Window) -> _Condition:
+    ends = [naive(window.start), naive(window.end)]
+
+    def distinct(leaf: Leaf) -> list[str]:
+        value = f"unnest({leaf.sql})" if leaf.is_list else leaf.sql
+        sql = f"SELECT DISTINCT {value}::VARCHAR FROM {scan.source} WHERE {_IN_WINDOW}"
+        return [text for (text,) in scan.run(sql, ends) if text is not None]
+
+    compiler = FilterCompiler(scan, known, distinct)
+    condition = compiler.compile(filters)
+    return _Condition(f"{_IN_WINDOW} AND {condition}", [*ends, *compiler.parameters])
+
+
+def page(
+    reader: Reader,
+    known: FieldCatalogue,
+    filters: Filters,
+    window: Window,
+    *,
+    limit: int,
+    head: int | None = None,
+) -> Page:
+    """As `EventStore.search`."""
+
+    def work(segments: list[Segment]) -> Page:
+        chosen = within(segments, window, head)
+        scan = reader.scan(chosen)
+        where = _condition(scan, known, filters, window)
+        rows = scan.run(
+            f"SELECT p.file_index, p._row FROM {scan.source} WHERE {where.sql} "
+            "ORDER BY p._timestamp, p.file_index, p._row LIMIT ?",
+            [*where.parameters, limit],
+        )
+        total = len(rows) if len(rows) < limit else _count(scan, where)
+        places = scan.places(rows)
+        events = scan.events(places)
+        found = tuple(events[place] for place in places)
+        return Page(found, total, completeness(chosen, truncated=total > len(found)))
+
+    return reader.read(work)
+
+
+def _count(scan: Scan, where: _Condition) -> int:
+    rows = scan.run(f"SELECT count(*) FROM {scan.source} WHERE {where.sql}", where.parameters)
+    return sum(count for (count,) in rows)
+
+
+def named(reader: Reader, identities: Sequence[str], window: Window) -> dict[str, StoredEvent]:
+    """As `EventStore.fetch`."""
+    wanted = pa.table(
+        {
+            "key": pa.array([identity_key(identity) for identity in identities], pa.int64()),
+            "identity": pa.array(identities, pa.string()),
+        }
+    )
+
+    def work(segments: list[Segment]) -> dict[str, StoredEvent]:
+        scan = reader.scan(within(segments, window))
+        rows = scan.run(
+            f"SELECT p.file_index, p._row FROM {scan.source} "
+            "JOIN wanted w ON p._key = w.key AND p._identity = w.identity "
+            f"WHERE {_IN_WINDOW}",
+            [naive(window.start), naive(window.end)],
+            tables={"wanted": wanted},
+        )
+        return {event.identity: event for event in scan.events(scan.places(rows)).values()}
+
+    return reader.read(work)
+
+
+def histogram(
+    reader: Reader, known: FieldCatalogue, filters: Filters, window: Window, interval: timedelta
+) -> list[Bucket]:
+    """As `EventStore.histogram`; buckets start at multiples of the interval since 1970."""
+    width = max(1, interval // MICROSECOND)
+
+    def work(segments: list[Segment]) -> list[Bucket]:
+        scan = reader.scan(within(segments, window))
+        where = _condition(scan, known, filters, window)
+        rows = scan.run(
+            f"SELECT floor(epoch_us(p._timestamp) / {width:d})::BIGINT AS bucket, count(*) "
+            f"FROM {scan.source} WHERE {where.sql} GROUP BY bucket ORDER BY bucket",
+            where.parameters,
+        )
+        return [Bucket(from_micros(bucket * width), count) for bucket, count in rows]
+
+    return reader.read(work)
