@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 _SHAPE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
+# Windows counts time from 1601; years near 9999 can't be moved between zones.
+_YEARS = range(1601, 9999)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NANOSECONDS = 1_000_000_000
 
@@ -26,6 +28,8 @@ def nanoseconds(text: str) -> int:
     *parts, fraction, zone = found.groups(default="")
     if not zone:
         raise TimeError(f"{text!r} has no time zone; write a Z or an offset such as +02:00 at its end")
+    if int(parts[0]) not in _YEARS:
+        raise TimeError(f"{text!r} lies outside of the years {_YEARS.start} to {_YEARS.stop - 1}")
     try:
         moment = datetime(*(int(part or 0) for part in parts), tzinfo=UTC) - _offset(zone)  # type: ignore[misc,arg-type]
     except (ValueError, OverflowError) as error:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from detections import ecs
+from detections.errors import RecordError
 from detections.ingest import identity, moments
 from detections.stores.base import MappedEvent
 
@@ -47,12 +48,18 @@ class Shift:
     nanoseconds: int
 
     def applied(self, event: MappedEvent) -> MappedEvent:
-        """The event, moved. It has an identity of its own, which the same shift gives again."""
+        """The event, moved. It has an identity of its own, which the same shift gives again.
+
+        Raises RecordError for a time that would fall out of the calendar.
+        """
         document = deepcopy(event.document)
-        for field in TIME_FIELDS:
-            _change(document, field, self._moved)
-        for field in _SYSMON_TIMES:
-            _change(document, field, self._moved_sysmon)
+        try:
+            for field in TIME_FIELDS:
+                _change(document, field, self._moved)
+            for field in _SYSMON_TIMES:
+                _change(document, field, self._moved_sysmon)
+        except RecordError as error:
+            raise RecordError(str(error), position=event.source) from None
         known_as = identity.of_retimed(event.identity, self.nanoseconds)
         return replace(event, identity=known_as, document=document)
 
@@ -61,7 +68,12 @@ class Shift:
             instant = moments.nanoseconds(value) + self.nanoseconds
         except (moments.TimeError, TypeError):
             return value
-        return moments.text_of(instant, moments.digits_of(value))
+        try:
+            moved = moments.text_of(instant, moments.digits_of(value))
+            moments.nanoseconds(moved)
+        except (moments.TimeError, OverflowError):
+            raise RecordError(f"{value} is too far from the newest event to be moved with it.") from None
+        return moved
 
     def _moved_sysmon(self, value: Any) -> Any:
         if not isinstance(value, str) or " " not in value:

@@ -1,0 +1,262 @@
+"""Import capture files: good events into the store, bad records into quarantine, both counted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from detections import journal, wake
+from detections.actors import Actor
+from detections.enums import ImportStatus
+from detections.errors import CasewrightError, RecordError, SourceError
+from detections.ingest import readers, retime
+from detections.ingest.readers import Capture
+from detections.models import Import, QuarantinedRecord
+from detections.stores.base import EventStore, MappedEvent
+
+BATCH = 5_000
+QUARANTINED_PER_FILE = 1_000
+RAW_LENGTH = 2_000
+STREAM = "imports"
+
+
+@dataclass(slots=True)
+class FileSummary:
+    """What one file gave. `faults` are the first few of its bad records, as "position: reason"."""
+
+    path: Path
+    new: int = 0
+    known: int = 0
+    bad: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """What an import came to."""
+
+    import_id: int
+    status: ImportStatus
+    files: tuple[FileSummary, ...]
+
+    @property
+    def new(self) -> int:
+        return sum(file.new for file in self.files)
+
+    @property
+    def known(self) -> int:
+        return sum(file.known for file in self.files)
+
+    @property
+    def bad(self) -> int:
+        return sum(file.bad for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is: bytes read of all bytes, events stored, records refused."""
+
+    file: Path
+    bytes_done: int
+    bytes_total: int
+    events: int
+    bad: int
+
+
+Report = Callable[[Progress], None]
+
+
+def import_captures(
+    paths: Sequence[Path],
+    *,
+    actor: Actor,
+    store: EventStore,
+    retime: datetime | None = None,
+    progress: Report | None = None,
+) -> ImportSummary:
+    """Import files and folders of captures.
+
+    1. The import's row and its journal entry are written. 2. Each file is read in batches; a batch's events
+    are stored, then its bad records quarantined and the row's counts moved on. 3. The end is journalled and
+    the rules are woken. Events that the store has are counted as known: killed anywhere, the same import
+    again adds only what is missing.
+
+    retime: move all events by one amount so that the newest lands there. progress: called after each batch.
+    Raises NotPermittedError, SourceError for a path that is not there (nothing is imported then), and what
+    the store raises; the import then counts as failed, what was stored stays.
+    """
+    actor.require("detections.add_import", "import captures")
+    captures = [readers.open_capture(path) for path in readers.captures_in(paths)]
+    work = _Importing(_begun(captures, actor=actor, retimed=retime is not None), captures, store, progress)
+    try:
+        work.run(retime)
+    except BaseException as error:
+        _end(work, ImportStatus.FAILED, actor=actor, error=_in_words(error))
+        raise
+    status = ImportStatus.PARTIAL if any(file.bad for file in work.files) else ImportStatus.SUCCEEDED
+    _end(work, status, actor=actor)
+    return ImportSummary(work.row.pk, status, tuple(work.files))
+
+
+class _Importing:
+    """One import under way."""
+
+    def __init__(
+        self, row: Import, captures: list[Capture], store: EventStore, progress: Report | None
+    ) -> None:
+        self.row, self.captures, self.store, self.progress = row, captures, store, progress
+        self.files: list[FileSummary] = []
+        self.batches = 0
+        self.bytes_before = 0
+        self.shift: retime.Shift | None = None
+
+    def run(self, moved_to: datetime | None) -> None:
+        if moved_to is not None:
+            newest = _newest(self.captures)
+            self.shift = None if newest is None else retime.shift_to(newest, moved_to)
+        for capture in self.captures:
+            self._file(capture)
+            self.bytes_before += capture.size
+
+    def _file(self, capture: Capture) -> None:
+        summary = FileSummary(capture.path)
+        self.files.append(summary)
+        events: list[MappedEvent] = []
+        faults: list[RecordError] = []
+        for item in _items(capture):
+            placed = self._placed(item)
+            if isinstance(placed, RecordError):
+                faults.append(placed)
+            else:
+                events.append(placed)
+            if len(events) + len(faults) >= BATCH:
+                self._store(capture, summary, events, faults)
+                events, faults = [], []
+        self._store(capture, summary, events, faults)
+
+    def _placed(self, item: MappedEvent | RecordError) -> MappedEvent | RecordError:
+        """The event where it belongs in time."""
+        if isinstance(item, RecordError) or self.shift is None:
+            return item
+        try:
+            return self.shift.applied(item)
+        except RecordError as error:
+            return error
+
+    def _store(
+        self, capture: Capture, summary: FileSummary, events: list[MappedEvent], faults: list[RecordError]
+    ) -> None:
+        new = known = 0
+        if events:
+            self.batches += 1
+            appended = self.store.append(events, batch=f"import:{self.row.pk}:{self.batches}")
+            new, known = appended.new, appended.duplicates
+        room = max(0, QUARANTINED_PER_FILE - summary.bad)
+        summary.new, summary.known, summary.bad = (
+            summary.new + new,
+            summary.known + known,
+            summary.bad + len(faults),
+        )
+        summary.faults.extend(_told(fault) for fault in faults[: max(0, 5 - len(summary.faults))])
+        with transaction.atomic():
+            QuarantinedRecord.objects.bulk_create(
+                [_quarantined(self.row, capture.path, fault) for fault in faults[:room]]
+            )
+            Import.objects.filter(pk=self.row.pk).update(
+                bytes_done=self.bytes_before + capture.position,
+                events_new=F("events_new") + new,
+                events_known=F("events_known") + known,
+                records_bad=F("records_bad") + len(faults),
+            )
+        self._report(capture)
+
+    def _report(self, capture: Capture) -> None:
+        if self.progress is not None:
+            stored = sum(file.new + file.known for file in self.files)
+            done = self.bytes_before + capture.position
+            bad = sum(file.bad for file in self.files)
+            self.progress(Progress(capture.path, done, self.row.bytes_total, stored, bad))
+
+
+def _items(capture: Capture) -> Iterator[MappedEvent | RecordError]:
+    """A file's records; what is wrong with the file itself comes last, as one more bad record."""
+    try:
+        yield from capture
+    except SourceError as error:
+        yield RecordError(str(error), position=error.position)
+
+
+def _newest(captures: list[Capture]) -> int | None:
+    """The newest @timestamp of all good records, in nanoseconds since 1970."""
+    times = (
+        retime.time_of(item)
+        for capture in captures
+        for item in _items(capture)
+        if not isinstance(item, RecordError)
+    )
+    return max(times, default=None)
+
+
+def _begun(captures: list[Capture], *, actor: Actor, retimed: bool) -> Import:
+    names = [str(capture.path) for capture in captures]
+    with transaction.atomic():
+        row = Import.objects.create(
+            started_by=actor.user,
+            files=names,
+            retimed=retimed,
+            bytes_total=sum(capture.size for capture in captures),
+        )
+        journal.record(
+            STREAM,
+            "import_started",
+            actor=actor,
+            after=ImportStatus.RUNNING,
+            data={"import": row.pk, "files": names, "retimed": retimed},
+        )
+    return row
+
+
+def _end(work: _Importing, status: ImportStatus, *, actor: Actor, error: str = "") -> None:
+    counts = {name: sum(getattr(file, name) for file in work.files) for name in ("new", "known", "bad")}
+    with transaction.atomic():
+        Import.objects.filter(pk=work.row.pk).update(status=status, error=error, finished_at=timezone.now())
+        journal.record(
+            STREAM,
+            "import_ended",
+            actor=actor,
+            before=ImportStatus.RUNNING,
+            after=status,
+            reason=error,
+            data={"import": work.row.pk, **counts},
+        )
+        if counts["new"]:
+            wake.request_wake()
+
+
+def _quarantined(row: Import, path: Path, fault: RecordError) -> QuarantinedRecord:
+    return QuarantinedRecord(
+        capture=row,
+        file=str(path)[-1000:],
+        position=fault.position[:100],
+        reason=_storable(str(fault)),
+        raw=_storable(fault.raw)[:RAW_LENGTH],
+    )
+
+
+def _storable(text: str) -> str:
+    """Text that any database takes: PostgreSQL refuses the character zero."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def _told(fault: RecordError) -> str:
+    return f"{fault.position}: {fault}" if fault.position else str(fault)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Stopped by a person."
+    return str(error) if isinstance(error, CasewrightError) else f"{type(error).__name__}: {error}"
