@@ -1,13 +1,22 @@
 """The demo: three people, and the shipped scenarios imported as any capture is."""
 
+from collections.abc import Iterator
+from pathlib import Path
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 
+import detections
 from detections import journal
 from detections.actors import Actor
+from detections.enums import ImportStatus
+from detections.imports import ImportSummary, import_captures
+from detections.models import Import
+from detections.stores.base import EventStore
 from triage.errors import TriageError
 
+SCENARIOS = Path(detections.__file__).parent / "scenarios"
+SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson")
 STREAM = "access"
 DOMAIN = "demo.invalid"
 PEOPLE = {
@@ -49,3 +58,23 @@ def _make_person(name: str, first: str, last: str, group: str, *, actor: Actor) 
         user.groups.add(Group.objects.get(name=group))
         journal.record(STREAM, "account_created", actor=actor, after=name, reason=f"demo {group.lower()}")
     return user
+
+
+def import_scenarios(*, actor: Actor, store: EventStore) -> Iterator[tuple[str, ImportSummary | None]]:
+    """Import what the demo shows, each scenario as if it ended when the demo's first person was made.
+
+    Yields each file's name with its summary, or None where an earlier start has imported it. That moment
+    never changes, so a start after one that was killed midway gives the same events, and adds what lacks.
+    """
+    moment = User.objects.filter(email__endswith=f"@{DOMAIN}").order_by("pk")[0].date_joined
+    imported = _imported_before()
+    for name in SHOWN:
+        if name in imported:
+            yield name, None
+        else:
+            yield name, import_captures([SCENARIOS / name], actor=actor, store=store, retime=moment)
+
+
+def _imported_before() -> set[str]:
+    done = Import.objects.filter(retimed=True, status=ImportStatus.SUCCEEDED).values_list("files", flat=True)
+    return {Path(path).name for files in done for path in files if Path(path).parent.name == SCENARIOS.name}

@@ -52,23 +52,30 @@ class Command(BaseCommand):
         supervisor.run(programs.manage("prepare", name="prepare"))
         if not settings.REDIS_URL:
             supervisor.start(programs.broker(settings.BROKER_SOCKET))
+        if demo:
+            # Before the web server: with nobody in it, the first-run page would be open to anybody.
+            supervisor.run(programs.manage("demo", name="demo"))
         supervisor.start(programs.web(host, port))
         supervisor.start(programs.worker())
         supervisor.start(programs.beat())
         folder.say(url)
-        if demo and not supervisor.is_stopping:
-            supervisor.run(programs.manage("demo", "--address", url, name="demo"))
         if not supervisor.is_stopping:
-            self._greet(supervisor, url, host=host, port=port)
+            self._greet(supervisor, url, host=host, port=port, demo=demo)
         supervisor.watch()
 
-    def _greet(self, supervisor: Supervisor, url: str, *, host: str, port: int) -> None:
+    def _greet(self, supervisor: Supervisor, url: str, *, host: str, port: int, demo: bool) -> None:
         if port != DEFAULT_PORT:
             supervisor.say(f"It listens on port {port}.")
         if host not in LOOPBACK:
             supervisor.say(
                 "Others can reach it: set ALLOWED_HOSTS to its names, and put HTTPS in front of it."
             )
+        if demo:
+            supervisor.say(
+                "Sign in once with a link, within 12 hours; each start of the demo prints new ones:"
+            )
+            people = ["analyst", "lead", "admin"]
+            supervisor.run(programs.manage("sign_in_link", *people, "--address", url, name="demo"))
         supervisor.say(f"Casewright runs at {url}  (Ctrl-C stops it)")
 
 
