@@ -29,7 +29,27 @@ class Token:
 
 
 KEYWORDS = frozenset(
-    "and any by false in join like maxspan not null of or regex sample sequence true until where with".split()
+    [
+        "and",
+        "any",
+        "by",
+        "false",
+        "in",
+        "join",
+        "like",
+        "maxspan",
+        "not",
+        "null",
+        "of",
+        "or",
+        "regex",
+        "sample",
+        "sequence",
+        "true",
+        "until",
+        "where",
+        "with",
+    ]
 )
 _SCANNER = re.compile(
     r"""

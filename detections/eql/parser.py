@@ -42,7 +42,7 @@ _PATTERNS = {
     "regex~": (Dialect.REGEX, True),
 }
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_UNSUPPORTED_PIPES = frozenset("count filter sort unique unique_count".split())
+_UNSUPPORTED_PIPES = frozenset(["count", "filter", "sort", "unique", "unique_count"])
 _WRITTEN_FOR = {
     "AND": "and",
     "OR": "or",
