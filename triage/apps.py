@@ -8,6 +8,12 @@ class TriageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from triage import roles
+        from detections import outbox
+        from detections.signals import alerts_upgraded, rule_version_stored
+        from triage import guide_versions, pivots, roles, routing
 
         roles.connect(self)
+        rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
+        alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
+        # Importing them has registered what they do for the outbox.
+        assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -1,0 +1,81 @@
+"""The admin of triage: assets are edited there, everything else is read."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from triage.models import (
+    Answer,
+    Asset,
+    Case,
+    CheckResult,
+    Confirmation,
+    Escalation,
+    Evidence,
+    GuideVersion,
+    Occurrence,
+    PivotRun,
+    Question,
+)
+
+if TYPE_CHECKING:
+    AssetBase = admin.ModelAdmin[Asset]
+    AnyBase = admin.ModelAdmin[Model]
+else:
+    AssetBase = AnyBase = admin.ModelAdmin
+
+
+@admin.register(Asset)
+class AssetAdmin(AssetBase):
+    list_display = ["host_name", "host_id", "role", "owner", "isolation_permitted", "is_management_host"]
+    list_filter = ["isolation_permitted", "is_management_host"]
+    search_fields = ["host_name", "host_id", "owner", "role"]
+
+
+class ReadOnlyAdmin(AnyBase):
+    """Rows that change only through the case page's own doors, where they are checked and journaled."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Case)
+class CaseAdmin(ReadOnlyAdmin):
+    list_display = ["number", "title", "host_name", "status", "disposition", "assignee", "opened_at"]
+    list_filter = ["status", "disposition", "severity", "time_basis", "is_storm"]
+    search_fields = ["title", "host_name", "host_id", "remote_ip", "user_name"]
+    list_select_related = ["assignee"]
+
+
+@admin.register(PivotRun)
+class PivotRunAdmin(ReadOnlyAdmin):
+    list_display = ["case", "key", "attempt", "state", "total", "kept", "took_ms", "finished_at"]
+    list_filter = ["state"]
+    list_select_related = ["case"]
+
+
+@admin.register(Evidence)
+class EvidenceAdmin(ReadOnlyAdmin):
+    list_display = ["pivot", "position", "event_at", "identity", "pinned_at"]
+    list_select_related = ["pivot"]
+
+
+@admin.register(Question)
+class QuestionAdmin(ReadOnlyAdmin):
+    list_display = ["case", "position", "title", "state", "version"]
+    list_filter = ["state"]
+    list_select_related = ["case"]
+
+
+@admin.register(Answer, CheckResult, Confirmation, Escalation, GuideVersion, Occurrence)
+class RecordAdmin(ReadOnlyAdmin):
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return ["pk", "__str__"]

@@ -1,0 +1,133 @@
+"""Evaluate the guide's checks over frozen evidence. A check points; it never answers for the analyst."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from detections import ecs
+from detections.ecs import Document
+from detections.eql.ast import ANY_CATEGORY, fields_used
+from detections.eql.execute import stage_test
+from detections.eql.fields import FieldCatalogue
+from detections.eql.verify import verify
+from detections.errors import EqlError
+from detections.event_store import event_store
+from triage.enums import CheckState, PivotState
+from triage.guides.model import Check, Guide
+from triage.models import Case, CheckResult, PivotRun
+
+ALERT = "alert"
+_SHOWN_ROWS = 3
+_SHOWN_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one check saw. rows: positions in the evidence, from 0."""
+
+    state: CheckState
+    saw: str = ""
+    rows: tuple[int, ...] = ()
+
+
+def evaluate(case: Case, guide: Guide, run: PivotRun) -> list[CheckResult]:
+    """Evaluate the checks that read this run and store their results, inside the caller's transaction."""
+    key = ALERT if is_alert(run) else run.key
+    wanted = [check for check in guide.checks if check.pivot == key]
+    if not wanted:
+        return []
+    rows = list(run.rows.order_by("position"))
+    documents, ids = [row.document for row in rows], [row.pk for row in rows]
+    catalogue = event_store().known_fields()
+    return [_store(case, run, check, verdict(check, run, documents, catalogue), ids) for check in wanted]
+
+
+def is_alert(run: PivotRun) -> bool:
+    """Whether the run holds an alert's own events."""
+    return run.key == ALERT or run.key.startswith(f"{ALERT}-")
+
+
+def verdict(check: Check, run: PivotRun, documents: Sequence[Document], catalogue: FieldCatalogue) -> Verdict:
+    """What the check says of these documents.
+
+    It fires on what is there. It is quiet only if everything that it reads was there to be read: with
+    telemetry missing, a search that failed, rows left out, or a field that no row carries, it *could not be
+    checked*.
+    """
+    try:
+        stage = verify(check.when, catalogue).stages[0]
+    except EqlError as error:
+        return Verdict(CheckState.UNKNOWN, f"The check can't be read here: {error}")
+    holds = stage_test(stage, catalogue, "event.category")
+    fired = tuple(number for number, document in enumerate(documents) if holds(document))
+    if fired:
+        return Verdict(CheckState.FIRED, _saw(check, [documents[number] for number in fired]), fired)
+    return Verdict(*_silence(check, run, documents))
+
+
+def _silence(check: Check, run: PivotRun, documents: Sequence[Document]) -> tuple[CheckState, str]:
+    """A check that did not fire: whether that says anything."""
+    if run.state not in (PivotState.HITS, PivotState.NO_HITS):
+        return CheckState.UNKNOWN, run.reason or f"The pivot has no result: {run.get_state_display()}."
+    if run.total > run.kept:
+        return CheckState.UNKNOWN, f"Only the first {run.kept} of {run.total} rows were kept and checked."
+    if run.state == PivotState.HITS and run.reason:
+        return CheckState.UNKNOWN, run.reason
+    if lacking := _absent_fields(check, documents):
+        return CheckState.UNKNOWN, f"None of the rows carries {', '.join(lacking)}."
+    return CheckState.QUIET, ""
+
+
+def _absent_fields(check: Check, documents: Sequence[Document]) -> list[str]:
+    """Fields that the check needs and no row of its category has; it says nothing of what was not recorded.
+
+    A field that the check calls optional (`?name`) tells by its absence.
+    """
+    category = check.when.stages[0].category
+    read = [
+        document
+        for document in documents
+        if category == ANY_CATEGORY or category in ecs.values(document, "event.category")
+    ]
+    needed = sorted(name for name, optional in fields_used(check.when) if not optional)
+    return [name for name in needed if read and not any(ecs.values(row, name) for row in read)]
+
+
+def _saw(check: Check, documents: Sequence[Document]) -> str:
+    """The values that made the check fire, for the first few rows; each is data, never markup."""
+    names = sorted(name for name, _optional in fields_used(check.when))
+    shown = list(dict.fromkeys(_values(document, names) for document in documents))
+    more = f" (and {len(shown) - _SHOWN_ROWS} more)" if len(shown) > _SHOWN_ROWS else ""
+    return "; ".join(line for line in shown[:_SHOWN_ROWS] if line) + more
+
+
+def _values(document: Document, names: Sequence[str]) -> str:
+    parts = []
+    for name in names:
+        values = ", ".join(str(value) for value in ecs.values(document, name))
+        parts.append(f"{name} {values[:_SHOWN_LENGTH] if values else 'is absent'}")
+    return ", ".join(parts)
+
+
+def _store(case: Case, run: PivotRun, check: Check, found: Verdict, ids: Sequence[int]) -> CheckResult:
+    """Keep the result; its time moves only when what it says changes, so that late news can be told."""
+    before = CheckResult.objects.filter(case=case, key=check.key).first()
+    if before is not None and is_alert(run) and before.state == CheckState.FIRED != found.state:
+        return before
+    same = before is not None and (before.state, before.saw) == (found.state, found.saw)
+    result, _created = CheckResult.objects.update_or_create(
+        case=case,
+        key=check.key,
+        defaults={
+            "question_key": check.question,
+            "pivot": run,
+            "state": found.state,
+            "points": check.points.value,
+            "says": check.says,
+            "saw": found.saw,
+            "rows": [ids[number] for number in found.rows],
+            "evaluated_at": before.evaluated_at if same and before else timezone.now(),
+        },
+    )
+    return result

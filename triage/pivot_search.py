@@ -1,0 +1,189 @@
+"""One search of a pivot: fill it in, ask the store, say what its answer means. Nothing is written here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from detections.ecs import Document
+from detections.enums import TelemetryKind
+from detections.event_store import event_store
+from detections.stores.base import Completeness, Filters, Window
+from triage.alert_documents import alert_document, related_alerts
+from triage.enums import PivotState
+from triage.evidence import MOST_ROWS, coverage_data, document_sha256, missing_sentence
+from triage.guides import Blocked, fill
+from triage.guides.model import Guide, Pivot
+from triage.models import Case, PivotRun
+
+_NO_KIND = "No hits, and the filters do not say which telemetry they read, so the silence means nothing."
+_NO_HOST = "No hits, and without a host.id it can't be told whether the telemetry exists."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document that was found."""
+
+    identity: str
+    at: datetime
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a search came to. reason: why not, or what lacks although there are hits."""
+
+    state: PivotState
+    reason: str = ""
+    rows: tuple[Row, ...] = ()
+    total: int = 0
+    segments: tuple[str, ...] = ()
+    query: list[Any] = field(default_factory=list)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+
+
+def first_documents(case: Case) -> list[Document]:
+    """The events of the alert that opened the case, in stage order: placeholders take values from them."""
+    occurrence = case.occurrences.select_related("alert").order_by("pk").first()
+    return [event["document"] for event in occurrence.alert.events] if occurrence else []
+
+
+def filled(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun]) -> Filters | Outcome:
+    """The pivot's filters with values in place, or why it can't be asked.
+
+    runs: the newest run of each pivot of the case. A pivot that follows another one inherits its answer: no
+    hits there leave nothing to follow here, and missing telemetry there is missing telemetry here.
+    """
+    earlier = {
+        key: [row.document for row in run.rows.all()]
+        for key, run in runs.items()
+        if key == pivot.after and run.state in (PivotState.HITS, PivotState.PARTIAL, PivotState.NO_HITS)
+    }
+    found = fill(pivot, first_documents(case), earlier)
+    if not isinstance(found, Blocked):
+        return found
+    before = runs.get(pivot.after) if pivot.after else None
+    if before is not None and before.state != PivotState.HITS:
+        return _inherited(before)
+    return Outcome(PivotState.BLOCKED, f"{found.field}: {found.reason}")
+
+
+def _inherited(before: PivotRun) -> Outcome:
+    if before.state == PivotState.NO_HITS:
+        return Outcome(PivotState.NO_HITS, f'"{before.label}" found nothing, so there is nothing to follow.')
+    if before.state == PivotState.NO_TELEMETRY:
+        return Outcome(PivotState.NO_TELEMETRY, f'It follows "{before.label}": {before.reason}')
+    why = before.reason or "it has no result yet."
+    return Outcome(PivotState.BLOCKED, f'It follows "{before.label}", which has no result to follow: {why}')
+
+
+def query_data(filters: Filters) -> list[Any]:
+    """Filters as they are kept with a run: groups of clauses."""
+    return [
+        [
+            {
+                "field": clause.field,
+                "operator": clause.operator.value,
+                "values": list(clause.values),
+                "excluded": clause.excluded,
+            }
+            for clause in group
+        ]
+        for group in filters.groups
+    ]
+
+
+def search(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun], window: Window) -> Outcome:
+    """Ask all telemetry of the deployment. Raises StoreError if the store can't answer in full.
+
+    Must not run inside a transaction: a search may take long.
+    """
+    asked = filled(case, guide, pivot, runs)
+    if isinstance(asked, Outcome):
+        return _with_coverage(asked, case, guide, pivot, window)
+    if pivot.is_signal:
+        return _signals(case, asked, window)
+    page = event_store().search(asked, window, limit=MOST_ROWS)
+    rows = tuple(Row(event.identity, event.timestamp, event.document) for event in page.events)
+    coverage = _coverage(case, guide, pivot, window)
+    state, reason = judge(pivot.kinds, page.total, page.completeness, coverage, case)
+    return Outcome(state, reason, rows, page.total, page.completeness.segments, query_data(asked), coverage)
+
+
+def _with_coverage(outcome: Outcome, case: Case, guide: Guide, pivot: Pivot, window: Window) -> Outcome:
+    """What is not asked still tells whether its telemetry exists."""
+    coverage = [] if pivot.is_signal else _coverage(case, guide, pivot, window)
+    return Outcome(outcome.state, outcome.reason, coverage=coverage)
+
+
+def _signals(case: Case, filters: Filters, window: Window) -> Outcome:
+    alerts, total = related_alerts(case, filters, window, limit=MOST_ROWS)
+    documents = [(alert, alert_document(alert)) for alert in alerts]
+    return Outcome(
+        PivotState.HITS if total else PivotState.NO_HITS,
+        rows=tuple(Row(alert.alert_id, alert.last_event_at, document) for alert, document in documents),
+        total=total,
+        segments=("alerts",),
+        query=query_data(filters),
+        coverage=[_alerts_are_kept()],
+    )
+
+
+def _alerts_are_kept() -> dict[str, Any]:
+    """Alerts are this product's own records: they can't be missing for want of a sensor."""
+    return {
+        "kind": TelemetryKind.ALERT.value,
+        "present": True,
+        "before": 0,
+        "during": 0,
+        "after": 0,
+        "first_seen": None,
+        "last_seen": None,
+        "sources": ["alerts"],
+    }
+
+
+def _coverage(case: Case, guide: Guide, pivot: Pivot, window: Window) -> list[dict[str, Any]]:
+    """Presence of what the pivot reads and of what its question requires."""
+    required = guide.requirements.get(pivot.question)
+    wanted = [*pivot.kinds, *(required.telemetry if required else ())]
+    kinds = [kind for kind in dict.fromkeys(wanted) if kind is not TelemetryKind.ALERT]
+    found = [_alerts_are_kept()] if TelemetryKind.ALERT in wanted else []
+    if kinds and case.host_id:
+        found += [coverage_data(one) for one in event_store().coverage(case.host_id, kinds, window)]
+    return found
+
+
+def judge(
+    kinds: Sequence[TelemetryKind],
+    total: int,
+    completeness: Completeness,
+    coverage: Sequence[dict[str, Any]],
+    case: Case,
+) -> tuple[PivotState, str]:
+    """The state of a pivot that was asked, and why. `no_hits` is only said where all its telemetry exists."""
+    host = case.host_name or case.host_id
+    own = {kind.value for kind in kinds}
+    absent = [entry for entry in coverage if entry["kind"] in own and not entry["present"]]
+    lacks = "; ".join(missing_sentence(entry, host) for entry in absent)
+    lacks = f"{lacks[0].upper()}{lacks[1:]}." if lacks else ""
+    if completeness.missing:
+        return PivotState.PARTIAL, _partial(completeness)
+    if total:
+        return PivotState.HITS, lacks
+    if not kinds:
+        return PivotState.NO_TELEMETRY, _NO_KIND
+    if not case.host_id:
+        return PivotState.NO_TELEMETRY, _NO_HOST
+    return (PivotState.NO_TELEMETRY, lacks) if lacks else (PivotState.NO_HITS, "")
+
+
+def _partial(completeness: Completeness) -> str:
+    count = len(completeness.missing)
+    shown = ", ".join(completeness.missing[:5]) + (", ..." if count > 5 else "")
+    total = count + len(completeness.segments)
+    return f"{count} of {total} parts could not be searched: {shown}. Run it again."
+
+
+def row_hashes(rows: Sequence[Row]) -> list[str]:
+    return [document_sha256(row.document) for row in rows]

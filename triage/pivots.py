@@ -1,0 +1,375 @@
+"""The pivots of a case: planned when it opens, run once each, run again on request, frozen as evidence."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from time import monotonic
+
+from django.db import transaction
+from django.utils import timezone
+
+from detections import outbox
+from detections.actors import Actor, system
+from detections.enums import OutboxState
+from detections.errors import CasewrightError
+from detections.models import Alert
+from detections.stores.base import Window
+from triage import cases, checks, journal
+from triage.enums import PivotState
+from triage.errors import TriageError
+from triage.evidence import MOST_ROWS, document_sha256, latest_runs, run_sha256
+from triage.guide_versions import guide_of
+from triage.guides.model import Guide, Pivot
+from triage.models import Case, Evidence, PivotRun
+from triage.pivot_search import Outcome, Row, filled, query_data, search
+
+log = logging.getLogger(__name__)
+RUN, REFILL = "run_pivot", "refill_pivot"
+# Telemetry of the last moments of a window arrives a little later.
+ARRIVAL = timedelta(minutes=1)
+# Each occurrence freezes its events; a case with more of them has its first ones to look at.
+MOST_FROZEN_OCCURRENCES = 100
+_STORM = "The case gathers a storm of alerts. Open its alerts one by one: a pivot speaks of one of them."
+_TO_DO = (PivotState.NOT_RUN, PivotState.RUNNING, PivotState.FAILED)
+
+
+class PivotFailedError(CasewrightError):
+    """A pivot could not be searched; its row says why, and the outbox tries again."""
+
+
+# -- planning
+
+
+def plan(case: Case, *, actor: Actor) -> list[PivotRun]:
+    """Make a row for each pivot of the guide, and ask for it to be run, in the caller's transaction.
+
+    A pivot with a placeholder that has no value, or several, is blocked at once, with the field's name.
+    """
+    guide = guide_of(case)
+    runs: dict[str, PivotRun] = {}
+    for pivot in guide.pivots:
+        runs[pivot.key] = _first_attempt(case, guide, pivot)
+    for pivot in guide.pivots:
+        if runs[pivot.key].state == PivotState.NOT_RUN and not _waits(pivot, runs):
+            _ask(runs[pivot.key])
+    return list(runs.values())
+
+
+def _first_attempt(case: Case, guide: Guide, pivot: Pivot) -> PivotRun:
+    window = pivot.window(case.first_event_at, case.last_event_at)
+    run = PivotRun(
+        case=case,
+        question_key=pivot.question,
+        key=pivot.key,
+        label=pivot.label[:255],
+        kinds=[kind.value for kind in pivot.kinds],
+        columns=list(_columns(guide, pivot)),
+        window_start=window.start,
+        window_end=window.end,
+    )
+    if case.is_storm:
+        run.state, run.reason = PivotState.BLOCKED, _STORM
+    elif not pivot.after:
+        asked = filled(case, guide, pivot, {})
+        if isinstance(asked, Outcome):
+            run.state, run.reason = asked.state, asked.reason
+        else:
+            run.query = query_data(asked)
+    run.save()
+    if run.state == PivotState.BLOCKED:
+        checks.evaluate(case, guide, run)
+    return run
+
+
+def _columns(guide: Guide, pivot: Pivot) -> Iterable[str]:
+    """The pivot's own columns, else the fields that its question looks at."""
+    question = next((one for one in guide.questions if one.key == pivot.question), None)
+    return pivot.columns or (question.focus.fields if question else ())
+
+
+def _waits(pivot: Pivot, runs: dict[str, PivotRun]) -> bool:
+    """Whether the pivot that it follows has still to run and will ask for it."""
+    return pivot.after in runs and runs[pivot.after].state in (PivotState.NOT_RUN, PivotState.RUNNING)
+
+
+def _ask(run: PivotRun) -> None:
+    """Put the run into the outbox; a request that was given up after too many failures starts afresh."""
+    row = outbox.put(RUN, f"{RUN}:{run.pk}", run.pk)
+    if row.state == OutboxState.FAILED:
+        outbox.retry(row.pk)
+
+
+def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
+    """Keep an alert's own events as evidence, in the caller's transaction; nothing has to be searched."""
+    if number > MOST_FROZEN_OCCURRENCES:
+        return None
+    now = timezone.now()
+    run = PivotRun(
+        case=case,
+        key=checks.ALERT if number == 1 else f"{checks.ALERT}-{number}",
+        label="Events of the alert" if number == 1 else f"Events of occurrence {number}",
+        state=PivotState.HITS,
+        window_start=alert.first_event_at,
+        window_end=alert.last_event_at,
+        started_at=now,
+        finished_at=now,
+        took_ms=0,
+    )
+    run.save()
+    _freeze(run, [Row(event["identity"], alert.first_event_at, event["document"]) for event in alert.events])
+    run.total = run.kept
+    run.save()
+    checks.evaluate(case, guide_of(case), run)
+    return run
+
+
+# -- running
+
+
+def run_pivot(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
+    """Run a pivot that has not run, has failed, or was left running by a worker that died.
+
+    Returns the row as it ended, None where there was nothing to do. Safe to call again at any point: the
+    search runs outside of a transaction, and only who claimed the row last stores its result.
+    """
+    claimed = _claim(pivot_run_id)
+    if claimed is None:
+        return None
+    case, run, window, full_end = claimed
+    began = monotonic()
+    try:
+        guide = guide_of(case)
+        runs = {one.key: one for one in latest_runs(case)}
+        outcome = search(case, guide, guide.pivot(run.key), runs, window)
+    except Exception as error:  # a bug in one pivot must show on its row, not leave it running for ever
+        log.exception("Pivot %s of %s failed.", run.key, case.number)
+        outcome = Outcome(PivotState.FAILED, _failure(error))
+    took = int((monotonic() - began) * 1000)
+    with transaction.atomic():
+        return _store(run, outcome, window, full_end, took, actor)
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, CasewrightError):
+        return str(error) or type(error).__name__
+    return f"{type(error).__name__}: {error}"[:2000]
+
+
+def _claim(pivot_run_id: int) -> tuple[Case, PivotRun, Window, datetime] | None:
+    with transaction.atomic():
+        run = PivotRun.objects.select_for_update().filter(pk=pivot_run_id).first()
+        if run is None or run.state not in _TO_DO:
+            return None
+        case = Case.objects.select_related("guide", "rule").get(pk=run.case_id)
+        now = timezone.now()
+        assert run.window_start is not None
+        assert run.window_end is not None
+        full_end = run.refills_at or run.window_end
+        # Never past now; but a clock that runs ahead must not push the alert's own events out.
+        end = min(full_end, max(now, case.last_event_at))
+        run.state, run.reason, run.started_at = PivotState.RUNNING, "", now
+        run.save(update_fields=["state", "reason", "started_at"])
+    return case, run, Window(run.window_start, end), full_end
+
+
+def _store(
+    claimed: PivotRun, outcome: Outcome, window: Window, full_end: datetime, took: int, actor: Actor
+) -> PivotRun | None:
+    case = cases.locked(claimed.case_id)
+    run = PivotRun.objects.select_for_update().get(pk=claimed.pk)
+    if run.state != PivotState.RUNNING or run.started_at != claimed.started_at:
+        return None
+    run.state, run.reason = outcome.state, outcome.reason
+    run.window_start, run.window_end = window.start, window.end
+    run.refills_at = full_end if full_end > window.end else None
+    run.query, run.coverage, run.segments = outcome.query, outcome.coverage, list(outcome.segments)
+    run.total, run.took_ms, run.finished_at = outcome.total, took, timezone.now()
+    if outcome.state != PivotState.FAILED:
+        _freeze(run, outcome.rows)
+    run.save()
+    _after(case, run, actor)
+    return run
+
+
+def _freeze(run: PivotRun, rows: Iterable[Row]) -> None:
+    """Copy the documents, with the hash of each and of the whole."""
+    made = [
+        Evidence(
+            pivot=run,
+            position=number,
+            identity=row.identity,
+            event_at=row.at,
+            document=row.document,
+            sha256=document_sha256(row.document),
+        )
+        for number, row in enumerate(list(rows)[:MOST_ROWS], start=1)
+    ]
+    Evidence.objects.bulk_create(made)
+    run.kept = len(made)
+    run.sha256 = run_sha256(run, [row.sha256 for row in made])
+
+
+def _after(case: Case, run: PivotRun, actor: Actor) -> None:
+    """What follows from a result: checks, followers, a later run, the journal and the case's counters."""
+    guide = guide_of(case)
+    checks.evaluate(case, guide, run)
+    is_failed = run.state == PivotState.FAILED
+    if not is_failed:
+        _ask_followers(case, guide, run)
+        _ask_refill(guide, run)
+    journal.record(
+        case,
+        "pivot_failed" if is_failed else "pivot_finished",
+        actor=actor,
+        subject=run.label,
+        before=PivotState.NOT_RUN,
+        after=run.state,
+        reason=run.reason,
+        data={
+            "pivot": run.pk,
+            "key": run.key,
+            "attempt": run.attempt,
+            "total": run.total,
+            "sha256": run.sha256,
+        },
+    )
+    if case.is_open and run.attempt > 1 and _brings_news(run):
+        case.has_new_evidence = True
+        case.save(update_fields=["has_new_evidence"])
+    cases.refresh(case)
+
+
+def _brings_news(run: PivotRun) -> bool:
+    """Whether this attempt holds an event that no earlier one had."""
+    earlier = Evidence.objects.filter(
+        pivot__case=run.case_id, pivot__key=run.key, pivot__attempt__lt=run.attempt
+    )
+    return run.rows.exclude(identity__in=earlier.values("identity")).exists()
+
+
+def _ask_followers(case: Case, guide: Guide, run: PivotRun) -> None:
+    newest = {one.key: one for one in latest_runs(case)}
+    for pivot in guide.pivots:
+        follower = newest.get(pivot.key)
+        if pivot.after != run.key or follower is None:
+            continue
+        _ask(follower if follower.state == PivotState.NOT_RUN else _again(follower))
+
+
+def _ask_refill(guide: Guide, run: PivotRun) -> None:
+    """A window that is not over yet is searched again when it is; a follower runs after its leader does."""
+    if run.refills_at is not None and not guide.pivot(run.key).after:
+        outbox.put(REFILL, f"{REFILL}:{run.pk}", run.pk, not_before=run.refills_at + ARRIVAL)
+
+
+# -- running again
+
+
+def rerun(
+    pivot: PivotRun,
+    *,
+    actor: Actor,
+    before: timedelta | None = None,
+    after: timedelta | None = None,
+) -> PivotRun:
+    """Ask for a pivot to be run again, over a window that reaches further by `before` and `after`.
+
+    The earlier result stays. An attempt that waits already is returned as it is, widened. Raises
+    NotPermittedError, and TriageError for a closed case or the alert's own events.
+    """
+    actor.require("triage.answer_question", "run pivots")
+    if checks.is_alert(pivot):
+        raise TriageError("These are the alert's own events, frozen with it: there is nothing to search.")
+    with transaction.atomic():
+        case = cases.locked(pivot.case_id)
+        cases.require_open(case)
+        if case.is_storm:
+            raise TriageError(_STORM)
+        newest = PivotRun.objects.filter(case=case, key=pivot.key).order_by("-attempt")[0]
+        run = newest if newest.state == PivotState.NOT_RUN else _again(newest)
+        _widen(run, before or timedelta(), after or timedelta())
+        _ask(run)
+        journal.record(
+            case,
+            "pivot_requested",
+            actor=actor,
+            subject=run.label,
+            data={"pivot": run.pk, "attempt": run.attempt, "from": run.window_start, "to": run.window_end},
+        )
+    return run
+
+
+def _widen(run: PivotRun, before: timedelta, after: timedelta) -> None:
+    if run.window_start is None or run.window_end is None or not (before or after):
+        return
+    run.window_start, run.window_end = run.window_start - abs(before), run.window_end + abs(after)
+    run.save(update_fields=["window_start", "window_end"])
+
+
+def _again(run: PivotRun) -> PivotRun:
+    """The next attempt, over the whole window that was wanted, stretched to the case's events by now."""
+    case = run.case
+    wanted = guide_of(case).pivot(run.key).window(case.first_event_at, case.last_event_at)
+    return PivotRun.objects.create(
+        case=case,
+        question_key=run.question_key,
+        key=run.key,
+        attempt=run.attempt + 1,
+        label=run.label,
+        kinds=run.kinds,
+        columns=run.columns,
+        window_start=min(filter(None, [run.window_start, wanted.start])),
+        window_end=max(filter(None, [run.refills_at, run.window_end, wanted.end])),
+    )
+
+
+def refill(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
+    """Ask for the run that follows on a still filling one, unless a newer one or a decision came first."""
+    with transaction.atomic():
+        run = PivotRun.objects.filter(pk=pivot_run_id).first()
+        if run is None:
+            return None
+        case = cases.locked(run.case_id)
+        if not case.is_open or case.pivots.filter(key=run.key, attempt__gt=run.attempt).exists():
+            return None
+        made = _again(run)
+        _ask(made)
+        journal.record(case, "pivot_requested", actor=actor, subject=run.label, data={"pivot": made.pk})
+    return made
+
+
+def extend(case: Case, *, actor: Actor) -> None:
+    """After a new occurrence: run again what does not reach its events, in the caller's transaction.
+
+    What waits, or is still filling, will see them when it runs; so many occurrences make few searches.
+    """
+    if case.is_storm:
+        return
+    guide = guide_of(case)
+    for run in latest_runs(case):
+        if checks.is_alert(run) or run.state in _TO_DO or run.refills_at is not None:
+            continue
+        wanted = guide.pivot(run.key).window(case.first_event_at, case.last_event_at)
+        if run.state != PivotState.BLOCKED and not _reaches(run, wanted):
+            _ask(_again(run))
+
+
+def _reaches(run: PivotRun, wanted: Window) -> bool:
+    if run.window_start is None or run.window_end is None:
+        return False
+    return run.window_start <= wanted.start and run.window_end >= wanted.end
+
+
+@outbox.handler(RUN)
+def deliver_run(pivot_run_id: int | None) -> None:
+    """Outbox: run a pivot; a failure is told, so that it is tried again."""
+    run = run_pivot(pivot_run_id, actor=system("pivot")) if pivot_run_id else None
+    if run is not None and run.state == PivotState.FAILED:
+        raise PivotFailedError(run.reason)
+
+
+@outbox.handler(REFILL)
+def deliver_refill(pivot_run_id: int | None) -> None:
+    """Outbox: the window of a pivot is over; search it to its end."""
+    if pivot_run_id:
+        refill(pivot_run_id, actor=system("window is over"))
