@@ -15,6 +15,7 @@ from tests.shared import SHARED
 EQL = SHARED / "eql"
 SUITE = EQL / "elastic-suite"
 RULES = SHARED / "rules" / "elastic-rules.tar.gz"
+TYPES = {type_.value for type_ in FieldType}
 needs_traps = pytest.mark.skipif(not (EQL / "traps.json").exists(), reason="no shared EQL trap cases")
 needs_suite = pytest.mark.skipif(not SUITE.exists(), reason="no shared copy of Elastic's EQL suite")
 needs_rules = pytest.mark.skipif(not RULES.exists(), reason="no shared copy of Elastic's rules")
@@ -89,7 +90,8 @@ def _mapped(properties: dict[str, Any], prefix: str = "") -> list[tuple[str, Fie
         if "properties" in entry:
             found += _mapped(entry["properties"], f"{prefix}{name}.")
         elif entry["type"] != "alias":
-            type_ = entry["type"] if entry["type"] in FieldType else "keyword"
+            is_other = entry["type"] not in TYPES or "fields" in entry  # text with a keyword sub-field
+            type_ = "keyword" if is_other else entry["type"]
             found.append((prefix + name, FieldType(type_)))
     return found
 
