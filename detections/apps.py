@@ -8,6 +8,6 @@ class DetectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from detections import integrity
+        from detections import checks, import_jobs, integrity  # noqa: F401 -- they register themselves
 
         integrity.connect(self)

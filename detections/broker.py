@@ -3,10 +3,13 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
+from typing import ParamSpec, cast
 
-from celery import current_app
+from celery import current_app, shared_task
 from django.db import transaction
 
+P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
@@ -17,12 +20,21 @@ _lock = threading.Lock()
 _silent_until = 0.0
 
 
-def nudge_on_commit(task: str) -> None:
+def task(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a function a Celery task of this name."""
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        return cast("Callable[P, None]", shared_task(name=name)(function))
+
+    return register
+
+
+def nudge_on_commit(name: str) -> None:
     """Send a task without arguments once the surrounding transaction is committed."""
-    transaction.on_commit(lambda: nudge(task), robust=True)
+    transaction.on_commit(lambda: nudge(name), robust=True)
 
 
-def nudge(task: str) -> None:
+def nudge(name: str) -> None:
     """Send a task without arguments. Never raises and never keeps the caller for more than a second.
 
     A broker that is gone is logged and left alone for ten seconds: the sweeps of beat do the work then.
@@ -30,17 +42,17 @@ def nudge(task: str) -> None:
     if time.monotonic() < _silent_until or not _lock.acquire(blocking=False):
         return
     # The client tries a dead socket for seconds; a page must not wait for that.
-    thread = threading.Thread(target=_send, args=(task,), name="nudge", daemon=True)
+    thread = threading.Thread(target=_send, args=(name,), name="nudge", daemon=True)
     thread.start()
     thread.join(PATIENCE_SECONDS)
 
 
-def _send(task: str) -> None:
+def _send(name: str) -> None:
     global _silent_until  # noqa: PLW0603 -- one breaker a process
     try:
-        current_app.send_task(task, retry=False, ignore_result=True, expires=EXPIRES_SECONDS)
+        current_app.send_task(name, retry=False, ignore_result=True, expires=EXPIRES_SECONDS)
     except Exception as error:
         _silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_SECONDS
-        log.warning("The broker does not take %s (%s). The next sweep does the work.", task, error)
+        log.warning("The broker does not take %s (%s). The next sweep does the work.", name, error)
     finally:
         _lock.release()

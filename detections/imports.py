@@ -77,6 +77,7 @@ def import_captures(
     store: EventStore,
     retime: datetime | None = None,
     progress: Report | None = None,
+    row: Import | None = None,
 ) -> ImportSummary:
     """Import files and folders of captures.
 
@@ -86,12 +87,14 @@ def import_captures(
     again adds only what is missing.
 
     retime: move all events by one amount so that the newest lands there. progress: called after each batch.
+    row: an import that was asked for, or that broke off, to go on with; otherwise a new one.
     Raises NotPermittedError, SourceError for a path that is not there (nothing is imported then), and what
     the store raises; the import then counts as failed, what was stored stays.
     """
     actor.require("detections.add_import", "import captures")
     captures = [readers.open_capture(path) for path in readers.captures_in(paths)]
-    work = _Importing(_begun(captures, actor=actor, retimed=retime is not None), captures, store, progress)
+    row = _begun(captures, row, actor=actor, retimed=retime is not None)
+    work = _Importing(row, captures, store, progress)
     try:
         work.run(retime)
     except BaseException as error:
@@ -201,21 +204,25 @@ def _newest(captures: list[Capture]) -> int | None:
     return max(times, default=None)
 
 
-def _begun(captures: list[Capture], *, actor: Actor, retimed: bool) -> Import:
+def _begun(captures: list[Capture], row: Import | None, *, actor: Actor, retimed: bool) -> Import:
     names = [str(capture.path) for capture in captures]
     with transaction.atomic():
-        row = Import.objects.create(
-            started_by=actor.user,
-            files=names,
-            retimed=retimed,
-            bytes_total=sum(capture.size for capture in captures),
-        )
+        if row is None:
+            row = Import(started_by=actor.user, retimed=retimed)
+        else:
+            # What a broken attempt stored is known to this one; what it refused is refused again.
+            row.quarantine.all().delete()
+            row.status, row.error, row.finished_at = ImportStatus.RUNNING, "", None
+            row.bytes_done = row.events_known = row.records_bad = 0
+        row.files = names
+        row.bytes_total = sum(capture.size for capture in captures)
+        row.save()
         journal.record(
             STREAM,
             "import_started",
             actor=actor,
             after=ImportStatus.RUNNING,
-            data={"import": row.pk, "files": names, "retimed": retimed},
+            data={"import": row.pk, "files": names, "retimed": row.retimed},
         )
     return row
 

@@ -203,8 +203,9 @@ def _commit(job: _Job, search: RuleSearch, *, actor: Actor, now: datetime) -> No
     else:
         _end(job, RunStatus.SUCCEEDED)
     run.save()
-    if stored.new:
+    if stored.new or stored.upgraded:
         outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:run:{run.pk}", run.pk)
+    if stored.new:
         journal.record(
             f"rule:{rule.pk}", "alerts_stored", actor=actor, data={"run": run.pk, "alerts": stored.new}
         )

@@ -5,7 +5,7 @@ The beat entry mirrors the rule and is written here alone, in the transaction of
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -149,6 +149,15 @@ def sync_entry(rule: Rule) -> None:
 def entry_name(rule: Rule) -> str:
     """The name of a rule's beat entry."""
     return f"rule {rule.rule_id}"
+
+
+def tolerance_of(rule: Rule) -> timedelta | None:
+    """How late an event may arrive and still surely be found on schedule; None for a rule without version."""
+    if rule.current is None:
+        return None
+    seconds = rule.current.maxspan_seconds
+    maxspan = None if seconds is None else timedelta(seconds=seconds)
+    return windows.lag_tolerance(rule.interval, rule.lookback, maxspan)
 
 
 def replaced_twins(rule: Rule) -> list[Rule]:

@@ -3,7 +3,7 @@
 from django.dispatch import Signal
 
 rule_version_stored = Signal()
-"""A rule got a version. sender RuleVersion; `version`: the new row; `actor`: who loaded it."""
+"""A rule got a version. sender RuleVersion; `rule_version`: the new row; `actor`: who loaded it."""
 
 alerts_upgraded = Signal()
 """Clock-repaired alerts were found in strict order too. sender Alert; `alerts`: the rows, now strict."""

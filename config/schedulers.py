@@ -1,0 +1,67 @@
+"""Beat's scheduler: the product's own few entries from code, the rules' entries left to `wake`."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+
+from celery.schedules import schedule
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+from django.db.models import QuerySet
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from detections import heartbeat
+from detections.outbox import DELIVER_TASK
+from detections.schedules import RULE_TASK
+from detections.wake import WAKE_TASK
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 10
+HEARTBEAT_SECONDS = 10.0
+
+
+def entries() -> dict[str, dict[str, Any]]:
+    """The product's beat entries. Each message expires before the next one, so that none pile up."""
+    return {
+        "wake": _every(settings.WAKE_SECONDS, WAKE_TASK),
+        "outbox sweep": _every(SWEEP_SECONDS, DELIVER_TASK),
+        "worker heartbeat": _every(HEARTBEAT_SECONDS, "detections.tasks.worker_heartbeat"),
+        # A daily entry would be lost to restarts; pruning is cheap and idempotent.
+        "prune runs": _every(3600, "detections.tasks.prune"),
+    }
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    expires = max(int(seconds) - 1, 1)
+    return {
+        "task": task,
+        "schedule": schedule(timedelta(seconds=seconds)),
+        "options": {"expire_seconds": expires},
+    }
+
+
+class CasewrightScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat is untyped
+    """Dispatches everything but the rules: `wake` computes which of them are due, as one set."""
+
+    _beaten_at = float("-inf")
+
+    def enabled_models_qs(self) -> "QuerySet[PeriodicTask]":
+        entries: QuerySet[PeriodicTask] = super().enabled_models_qs()
+        return entries.exclude(task=RULE_TASK)
+
+    def setup_schedule(self) -> None:
+        """Write the product's entries; what was left of others of ours is overwritten."""
+        self.update_from_dict(entries())
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        if time.monotonic() - self._beaten_at >= HEARTBEAT_SECONDS:
+            self._beaten_at = time.monotonic()
+            try:
+                close_old_connections()
+                heartbeat.beat("beat")
+            except DatabaseError as error:
+                log.warning("Beat could not leave its heartbeat: %s", error)
+        return super().tick(*args, **kwargs)

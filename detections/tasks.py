@@ -1,0 +1,49 @@
+"""Celery tasks: thin doors. Each is idempotent and may be killed at any point; a later one does the rest."""
+
+import socket
+from datetime import timedelta
+
+from django.utils import timezone
+
+from detections import heartbeat, outbox, run
+from detections import wake as waking
+from detections.broker import task
+
+KEEP_EMPTY_RUNS = timedelta(days=30)
+
+
+@task(waking.WAKE_TASK)
+def wake() -> None:
+    """Run every rule that is due."""
+    heartbeat.beat("wake")
+    waking.wake()
+
+
+@task(outbox.DELIVER_TASK)
+def deliver_outbox() -> None:
+    """Deliver what the outbox holds and is due."""
+    outbox.drain()
+
+
+@task("detections.tasks.deliver_outbox_row")
+def deliver_outbox_row(row_id: int) -> None:
+    """Deliver one row."""
+    outbox.deliver(row_id)
+
+
+@task("detections.tasks.prune")
+def prune() -> None:
+    """Forget runs that found nothing, thirty days later."""
+    run.prune_runs(before=timezone.now() - KEEP_EMPTY_RUNS)
+
+
+@task("detections.tasks.worker_heartbeat")
+def worker_heartbeat() -> None:
+    """A worker does work."""
+    heartbeat.beat("worker", socket.gethostname())
+
+
+@task("detections.tasks.run_rule")
+def run_rule(rule_pk: int) -> None:
+    """Where a rule's beat entry leads if somebody presses "run" on it: it wakes what is due."""
+    waking.wake()
