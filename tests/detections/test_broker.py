@@ -1,0 +1,50 @@
+"""Nudges: a broker that is gone never breaks or holds up the caller."""
+
+import threading
+import time
+
+import pytest
+
+from detections import broker
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    monkeypatch.setattr(broker, "_silent_until", 0.0)
+    monkeypatch.setattr(broker, "_lock", threading.Lock())
+
+
+def sends(monkeypatch, send):
+    monkeypatch.setattr(broker.current_app, "send_task", send)
+
+
+def test_a_nudge_names_its_task_and_expires(monkeypatch):
+    sent = []
+    sends(monkeypatch, lambda name, **options: sent.append((name, options["expires"])))
+    broker.nudge("detections.tasks.wake")
+    assert sent == [("detections.tasks.wake", 60)]
+
+
+def test_a_broker_that_is_gone_is_left_alone_for_a_while(monkeypatch, caplog):
+    calls = []
+
+    def refuse(name, **_):
+        calls.append(name)
+        raise OSError("No such file or directory")
+
+    sends(monkeypatch, refuse)
+    broker.nudge("one")
+    broker.nudge("two")
+    assert calls == ["one"]
+    assert "The broker does not take one (No such file or directory)" in caplog.text
+
+
+def test_a_broker_that_hangs_holds_the_caller_for_a_second_at_most(monkeypatch):
+    over = threading.Event()
+    sends(monkeypatch, lambda name, **_: over.wait(20))
+    began = time.monotonic()
+    broker.nudge("one")
+    broker.nudge("two")
+    took = time.monotonic() - began
+    over.set()
+    assert took < 2.5
