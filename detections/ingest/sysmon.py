@@ -153,6 +153,10 @@ def _put_hashes(document: Document, data: _Data, event_id: str) -> None:
 
 def _put_target_file(document: Document, data: _Data) -> None:
     put_file(document, _take(data, "TargetFilename", "Device"))
+    _put_archive(document, data)
+
+
+def _put_archive(document: Document, data: _Data) -> None:
     for name, field in (("Archived", "archived"), ("IsExecutable", "is_executable")):
         value = data.pop(name, "").lower()
         if value in ("true", "false"):
@@ -214,10 +218,7 @@ def _put_registry_data(document: Document, details: str) -> None:
             ecs.put(document, "registry.data.type", f"SZ_{kind}")
             ecs.put(document, "registry.data.strings", [str(digits)])
             return
-    if details == "Binary Data":
-        ecs.put(document, "registry.data.type", "REG_BINARY")
-        return
-    ecs.put(document, "registry.data.type", "REG_SZ")
+    ecs.put(document, "registry.data.type", "REG_BINARY" if details == "Binary Data" else "REG_SZ")
     ecs.put(document, "registry.data.strings", [details])
 
 
@@ -237,6 +238,7 @@ _PARTS: dict[str, tuple[Callable[[Document, _Data], None], ...]] = {
     **dict.fromkeys(("12", "13", "14"), (_put_registry,)),
     **dict.fromkeys(("17", "18"), (_put_pipe,)),
     "22": (sysmon_network.put_dns,),
+    "24": (_put_archive,),
     "25": (_put_message,),
     "255": (_put_error,),
 }

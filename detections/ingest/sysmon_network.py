@@ -89,7 +89,7 @@ def put_dns(document: Document, data: _Data) -> None:
     ecs.put(document, "sysmon.dns.status", _DNS_STATUS.get(status, status))
     answers = [_answer(part.strip()) for part in data.pop("QueryResults", "").split(";") if part.strip()]
     resolved = [answer["data"] for answer in answers if answer.get("type") in ("A", "AAAA")]
-    named = [answer["data"] for answer in answers if answer.get("type") not in ("A", "AAAA")]
+    named = [answer["data"] for answer in answers if answer.get("type") not in ("A", "AAAA", None)]
     ecs.put(document, "dns.answers", answers or None)
     ecs.put(document, "dns.resolved_ip", resolved or None)
     add_related(document, "hosts", *named, name)
@@ -102,5 +102,5 @@ def _answer(text: str) -> dict[str, str]:
         return {"type": _DNS_TYPES.get(kind, kind), "data": data.strip()}
     ip = address(text)
     if not ip:
-        return {"data": text}
+        return {"data": text}  # Sysmon cuts long lists in the middle of an address
     return {"type": "AAAA" if ":" in ip else "A", "data": ip}

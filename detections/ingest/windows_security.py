@@ -48,6 +48,14 @@ _LOGON_TYPES = {
     "12": "CachedRemoteInteractive",
     "13": "CachedUnlock",
 }
+_SERVICE_TYPES = {
+    "0x1": "Kernel Driver",
+    "0x2": "File System Driver",
+    "0x10": "Win32 Own Process",
+    "0x20": "Win32 Share Process",
+    "0x110": "Interactive Own Process",
+    "0x120": "Interactive Share Process",
+}
 _PRIVILEGES = frozenset({"4672", "4673", "4674"})
 _NOTHING = ("", "-")
 _Data = dict[str, str]
@@ -66,6 +74,9 @@ def refine(record: WindowsRecord, document: Document) -> None:
     _put_source(document, data)
     if record.event_id in ("5140", "5145"):
         _put_share(document, data)
+    if record.event_id == "4697":
+        ecs.put(document, "service.name", _known(data, "ServiceName"))
+        ecs.put(document, "service.type", _SERVICE_TYPES.get(data.get("ServiceType", "")))
     kept: dict[str, object] = dict(data)
     if record.event_id in _PRIVILEGES and data.get("PrivilegeList", "-") != "-":
         kept["PrivilegeList"] = data["PrivilegeList"].split()

@@ -1,0 +1,71 @@
+"""NDJSON is read strictly; one bad line costs no other."""
+
+import io
+import json
+
+import pytest
+
+from detections.errors import RecordError
+from detections.ingest import ndjson
+
+GOOD = {"@timestamp": "2026-03-18T09:40:05.1180000Z", "event": {"kind": "event"}}
+
+
+def read(*lines):
+    """The items of lines given as bytes, or as documents to be written."""
+    text = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    return list(ndjson.events(io.BytesIO(text), "x.ndjson"))
+
+
+def test_documents_are_read_as_they_are():
+    (event,) = read(GOOD)
+    assert (event.document, event.source) == (GOOD, "x.ndjson:1")
+
+
+def nested(depth):
+    return b'{"@timestamp":"2026-03-18T09:40:05Z","a":' + b'{"b":' * depth + b"1" + b"}" * depth + b"}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"@timestamp":', "The line is no valid JSON"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": NaN}', "The line is no valid JSON"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": "\xff\xfe"}', "The line is no valid JSON"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": 18446744073709551616}', "beyond 64 bits"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": [9223372036854775808]}', "beyond 64 bits"),
+        (b"[1, 2]", "The line is no JSON object"),
+        ({"event": {}}, "The document has no @timestamp"),
+        ({"@timestamp": "2026-03-18T09:40:05.118"}, "no time zone"),
+        ({"@timestamp": 1773826805118}, "@timestamp is no text"),
+        ({"@timestamp": ["2026-03-18T09:40:05Z"] * 2}, "more than one @timestamp"),
+        ({**GOOD, "event": {"created": "2026-03-18 09:40:05"}}, "event.created: .* is not an ISO 8601"),
+        (nested(100), "nested deeper than 100 levels"),
+        ({**GOOD, "k": dict.fromkeys(map(str, range(5001)), 1)}, "more than 5,000 keys"),
+        ({**GOOD, "k": "x" * ndjson.LINE_LIMIT}, "longer than 1,048,576 bytes"),
+        ({"_id": "1", "_source": "x"}, "no object as `_source`"),
+    ],
+)
+def test_a_bad_line_is_named_and_its_neighbours_are_kept(line, reason):
+    before, bad, after = read(GOOD, line, {**GOOD, "n": 2})
+    assert isinstance(bad, RecordError)
+    assert bad.position == "line 2"
+    with pytest.raises(RecordError, match=reason):
+        raise bad
+    assert (before.document, after.document) == (GOOD, {**GOOD, "n": 2})
+
+
+def test_a_hit_of_a_search_gives_its_source_and_is_known_by_its_id():
+    hit = {"_index": "logs-a", "_id": "1", "_source": {**GOOD, "event": {"dataset": "endpoint"}}}
+    moved = {**hit, "_index": "logs-b"}
+    other = {**hit, "_id": "2"}
+    one, same, another = read(hit, moved, other)
+    assert one.document == hit["_source"]
+    assert one.identity == same.identity != another.identity
+
+
+def test_dotted_keys_a_byte_order_mark_and_blank_lines_are_fine():
+    (event,) = read(
+        b"\xef\xbb\xbf" + json.dumps({"@timestamp": GOOD["@timestamp"], "host.id": "a"}).encode(), b"", b"  "
+    )
+    assert event.document["host.id"] == "a"
