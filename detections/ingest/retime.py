@@ -43,7 +43,7 @@ _SYSMON_TIMES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """An amount of time in nanoseconds, a whole number of microseconds, by which events are moved."""
+    """An amount of time in nanoseconds by which events are moved; whole seconds keep every digit."""
 
     nanoseconds: int
 
@@ -84,8 +84,13 @@ class Shift:
 
 
 def shift_to(newest: int, now: datetime) -> Shift:
-    """The shift that moves the newest event (nanoseconds since 1970) to `now`, or just before it."""
-    return Shift((moments.of_datetime(now) - newest) // 1000 * 1000)
+    """The shift by whole seconds that moves the newest event into the second before `now`.
+
+    Whole seconds, since some times of an event are written with seven digits and others with none: by any
+    other amount the shorter ones would lose their distance to the longer ones. newest: in nanoseconds
+    since 1970.
+    """
+    return Shift((moments.of_datetime(now) - newest) // moments.NANOSECONDS * moments.NANOSECONDS)
 
 
 def time_of(event: MappedEvent) -> int:
@@ -94,7 +99,7 @@ def time_of(event: MappedEvent) -> int:
 
 
 def retimed(events: Iterable[MappedEvent], now: datetime) -> list[MappedEvent]:
-    """A set of events, moved so that the newest of them lands at `now`."""
+    """A set of events, moved so that the newest of them lands in the second before `now`."""
     held = list(events)
     if not held:
         return []
