@@ -139,7 +139,9 @@ def parser_file(name: str) -> list[str]:
     return split_queries(path.read_text()) if path.exists() else []
 
 
-@pytest.mark.parametrize("query", [query for query in parser_file("supported") if not query.startswith("join")])
+@pytest.mark.parametrize(
+    "query", [query for query in parser_file("supported") if not query.startswith("join")]
+)
 def test_supported_query_parses(query: str) -> None:
     assert parse(query).text == query
 

@@ -1,0 +1,226 @@
+"""EQL's functions and value types in DuckDB's SQL; `functions` has the same in Python."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from detections.eql.fields import FieldType
+from detections.eql.fragments import FALSE, NULL, Fragment, fill, joined, parameter
+from detections.eql.functions import ARITHMETIC
+from detections.eql.values import address_range
+
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def java_folded(text: Fragment) -> Fragment:
+    return fill("lower(upper({0}))", text)
+
+
+def text_value(value: Fragment, type_: FieldType | None) -> Fragment:
+    """A value as `string()` writes it."""
+    if type_ is FieldType.KEYWORD or type_ is None:
+        return fill("CAST({0} AS VARCHAR)", value)
+    if type_ is FieldType.DATE:
+        return fill("strftime(make_timestamp(epoch_us({0})), '%Y-%m-%dT%H:%M:%S.%gZ')", value)
+    return fill("CAST({0} AS VARCHAR)", value)
+
+
+def arithmetic(operator: str, left: Fragment, right: Fragment, *, is_double: bool) -> Fragment:
+    """A calculation that is NULL where its result fits no number."""
+    divides = operator in "/%"
+    divisor = "nullif({1}, 0)" if divides else "{1}"
+    if is_double:
+        divisor = divisor.replace("{1}", "CAST({1} AS DOUBLE)")
+        sql = f"(CAST({{0}} AS DOUBLE) {operator} {divisor})"
+        return fill(f"nullif(nullif(TRY({sql}), 'infinity'::DOUBLE), '-infinity'::DOUBLE)", left, right)
+    divisor = divisor.replace("{1}", "CAST({1} AS HUGEINT)")
+    whole = "//" if operator == "/" else operator
+    return fill(f"TRY_CAST((CAST({{0}} AS HUGEINT) {whole} {divisor}) AS BIGINT)", left, right)
+
+
+def address_key(address: Fragment) -> Fragment:
+    """32 hex digits that order addresses, NULL for what is none; `values.address_key` in SQL."""
+    return fill(_ADDRESS_KEY, address)
+
+
+_V4 = (
+    "format('{:08x}', list_reduce(list_transform(string_split(%s, '.'),"
+    " lambda eql_o: CAST(eql_o AS BIGINT)), lambda eql_a, eql_b: eql_a * 256 + eql_b))"
+)
+_V4_TEXT = rf"'{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}'"
+_HALVES = (
+    "list_transform([string_split(%s, '::')], lambda eql_h: list_transform(eql_h,"
+    " lambda eql_s: CASE WHEN eql_s = '' THEN []::VARCHAR[] ELSE string_split(eql_s, ':') END))[1]"
+)
+_TAIL = rf"({_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})$"
+# The last two groups may be written as an IPv4 address; a list of one element stands in for a name.
+_PLAIN = (
+    f"CASE WHEN regexp_matches({{0}}, '{_TAIL}') THEN list_transform([regexp_extract({{0}}, '{_TAIL}', 1)],"
+    " lambda eql_t: lower(substr({0}, 1, length({0}) - length(eql_t)))"
+    f" || list_transform([{_V4 % 'eql_t'}], lambda eql_x: substr(eql_x, 1, 4) || ':' || substr(eql_x, 5))[1])[1]"
+    " ELSE lower({0}) END"
+)
+_GROUPS = (
+    f"list_transform([{_HALVES % 'eql_y'}], lambda eql_g: CASE"
+    " WHEN len(eql_g) = 1 AND len(eql_g[1]) = 8 THEN eql_g[1]"
+    " WHEN len(eql_g) = 2 AND len(eql_g[1]) + len(eql_g[2]) <= 7 THEN list_concat(list_concat(eql_g[1],"
+    " list_transform(range(8 - len(eql_g[1]) - len(eql_g[2])), lambda eql_z: '0')), eql_g[2]) END)[1]"
+)
+_V6 = (
+    f"list_transform([{_PLAIN}], lambda eql_y: CASE WHEN regexp_full_match(eql_y, '[0-9a-f:]+') THEN"
+    f" list_transform([{_GROUPS}], lambda eql_p: CASE WHEN"
+    " len(list_filter(eql_p, lambda eql_q: regexp_full_match(eql_q, '[0-9a-f]{1,4}'))) = 8"
+    " THEN array_to_string(list_transform(eql_p, lambda eql_q: lpad(eql_q, 4, '0')), '') END)[1] END)[1]"
+)
+_ADDRESS_KEY = (
+    f"(CASE WHEN regexp_full_match({{0}}, {_V4_TEXT}) THEN '00000000000000000000ffff' || {_V4 % '{0}'}"
+    f" WHEN contains({{0}}, ':') THEN {_V6} END)"
+)
+
+
+def version_key(version: Fragment) -> Fragment:
+    """`values.version_key` in SQL."""
+    return fill(_VERSION_KEY, version)
+
+
+_VERSION_TEXT = r"'(\d{1,18}(?:\.\d{1,18})*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?'"
+_VERSION_KEY = (
+    f"(CASE WHEN regexp_full_match({{0}}, {_VERSION_TEXT}) THEN 'v' || array_to_string(list_transform("
+    f"string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 1), '.'), lambda eql_n: lpad(eql_n, 20, '0')), '/')"
+    f" || CASE WHEN regexp_extract({{0}}, {_VERSION_TEXT}, 2) = '' THEN '.' ELSE '-' || array_to_string("
+    f"list_transform(string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 2), '.'), lambda eql_n:"
+    " CASE WHEN regexp_full_match(eql_n, '[0-9]+') THEN '0' || lpad(eql_n, greatest(40, length(eql_n)), '0')"
+    " ELSE '1' || eql_n END), '/') END"
+    " WHEN {0} IS NOT NULL THEN 'w' || {0} END)"
+)
+
+
+def call(
+    name: str, arguments: Sequence[Fragment], types: Sequence[FieldType | None], *, folds: bool
+) -> Fragment:
+    """A function call. `folds`: ignore case."""
+    if name in ARITHMETIC:
+        is_double = FieldType.DOUBLE in types
+        return arithmetic(ARITHMETIC[name], arguments[0], arguments[1], is_double=is_double)
+    if name in ("string", "concat"):
+        texts = [text_value(value, type_) for value, type_ in zip(arguments, types, strict=True)]
+        return joined(" || ", texts)
+    if name == "cidrmatch":
+        return _cidr_match(arguments)
+    if name == "number":
+        return _number(arguments)
+    if name == "between":
+        return _between(arguments, list(map(java_folded, arguments[:3])) if folds else list(arguments))
+    searched = [*map(java_folded, arguments[:2]), *arguments[2:]] if folds else arguments
+    return _CALLS[name](searched)
+
+
+def _contains(arguments: Sequence[Fragment]) -> Fragment:
+    text, part = arguments
+    return fill("CASE WHEN {0} IS NOT NULL THEN {1} <> '' AND contains({0}, {1}) END", text, part)
+
+
+def _whole(number: Fragment) -> Fragment:
+    return fill("CAST(trunc({0}) AS BIGINT)", number)
+
+
+def _index_of(arguments: Sequence[Fragment]) -> Fragment:
+    text, part, *rest = arguments
+    if not rest:
+        return fill("(nullif(strpos({0}, {1}), 0) - 1)", text, part)
+    start = fill("least(greatest(coalesce({1}, 0), 0), length({0}))", text, _whole(rest[0]))
+    return fill("(nullif(strpos(substr({0}, {2} + 1), {1}), 0) - 1 + {2})", text, part, start)
+
+
+def _bound(text: Fragment, position: Fragment) -> Fragment:
+    """A slice position, counted from the end where negative, held inside of the text."""
+    return fill(
+        "CASE WHEN {1} < 0 THEN greatest(length({0}) + {1}, 0) ELSE least({1}, length({0})) END",
+        text,
+        position,
+    )
+
+
+def _substring(arguments: Sequence[Fragment]) -> Fragment:
+    text, start, *rest = arguments
+    end = fill("coalesce({1}, length({0}))", text, _whole(rest[0])) if rest else fill("length({0})", text)
+    first, last = _bound(text, _whole(start)), _bound(text, end)
+    return fill("substr({0}, ({1}) + 1, greatest(({2}) - ({1}), 0))", text, first, last)
+
+
+def _between(arguments: Sequence[Fragment], folded: Sequence[Fragment]) -> Fragment:
+    text, left, right = folded[:3]
+    start = fill("(strpos({0}, {1}) - 1 + length({1}))", text, left)
+    rest = fill("substr({0}, {1} + 1)", text, start)
+    shortest = fill("(strpos({0}, {1}) - 1)", rest, right)
+    longest = fill("length(regexp_extract({0}, '(?s)^(.*)' || regexp_escape({1}), 1))", rest, right)
+    greedy = fill("coalesce({0}, false)", arguments[3]) if len(arguments) > 3 else FALSE
+    width = fill("CASE WHEN {0} THEN {1} ELSE {2} END", greedy, longest, shortest)
+    return fill(
+        "CASE WHEN {0} IS NULL OR {4} IS NULL OR {5} IS NULL THEN NULL"
+        " WHEN {0} = '' OR {4} = '' OR {5} = '' THEN {0}"
+        " WHEN strpos({3}, {4}) = 0 OR strpos({6}, {5}) = 0 THEN ''"
+        " ELSE substr({0}, {1} + 1, {2}) END",
+        arguments[0],
+        start,
+        width,
+        text,
+        left,
+        right,
+        rest,
+    )
+
+
+def _cidr_match(arguments: Sequence[Fragment]) -> Fragment:
+    key = address_key(arguments[0])
+    spans = [address_range(argument.params[0]) for argument in arguments[1:]]
+    tests = [fill("{0} BETWEEN {1} AND {2}", key, *map(parameter, span)) for span in spans if span]
+    return joined(" OR ", tests)
+
+
+def _number(arguments: Sequence[Fragment]) -> Fragment:
+    text = arguments[0]
+    base: Any = arguments[1].params[0] if len(arguments) > 1 and arguments[1].params else None
+    if base in (None, 10):
+        plain = fill(
+            f"nullif(nullif(TRY_CAST(CASE WHEN regexp_full_match({{0}}, '{_NUMBER}') THEN {{0}} END AS DOUBLE),"
+            " 'infinity'::DOUBLE), '-infinity'::DOUBLE)",
+            text,
+        )
+        if base == 10:
+            return plain
+        hexadecimal = fill(
+            "CASE WHEN regexp_full_match({0}, '0[xX][0-9A-Fa-f]+') THEN {1} END", text, _radix(text, 16)
+        )
+        return fill("coalesce({0}, {1})", hexadecimal, plain)
+    return _radix(text, int(base)) if 2 <= base <= 36 else NULL
+
+
+def _radix(text: Fragment, base: int) -> Fragment:
+    """A whole number written in a base, as DOUBLE."""
+    digits = _DIGITS[:base]
+    prefix = "(0[xX])?" if base == 16 else ""
+    valid = f"'(?i)[+-]?{prefix}[{digits}]{{1,24}}'"
+    bare = fill(f"lower(regexp_replace({{0}}, '^[+-]?{prefix}', ''))", text)
+    value = fill(
+        f"list_reduce(list_transform(string_split({{0}}, ''), lambda eql_d: CAST(strpos('{digits}', eql_d) - 1"
+        f" AS HUGEINT)), lambda eql_a, eql_b: eql_a * {base} + eql_b)",
+        bare,
+    )
+    return fill(
+        f"CASE WHEN regexp_full_match({{0}}, {valid}) THEN CAST(TRY_CAST({{1}}"
+        " * CASE WHEN starts_with({0}, '-') THEN -1 ELSE 1 END AS BIGINT) AS DOUBLE) END",
+        text,
+        value,
+    )
+
+
+_CALLS: dict[str, Callable[[Sequence[Fragment]], Fragment]] = {
+    "length": lambda arguments: fill("length({0})", arguments[0]),
+    "startswith": lambda arguments: fill("starts_with({0}, {1})", *arguments),
+    "endswith": lambda arguments: fill("ends_with({0}, {1})", *arguments),
+    "stringcontains": _contains,
+    "indexof": _index_of,
+    "substring": _substring,
+}
