@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Count, Max
 
 from detections import journal
 from detections.actors import system
 from detections.enums import SegmentState
 from detections.eql.fields import Field, FieldType
+from detections.errors import StoreError
 from detections.models.segment import IngestCounter, SeenField
 from detections.models.segment import Segment as SegmentRow
 from detections.stores.embedded.manifest import FAILURES_TO_UNREADABLE, ManifestMovedError, Segment
@@ -71,6 +72,11 @@ class DatabaseManifest:
         except IntegrityError as error:
             # The batch, or the counter's first row, was somebody else's a moment ago.
             raise ManifestMovedError from error
+        except DatabaseError as error:
+            raise StoreError(
+                f"Batch {segment.batch} could not be entered in the manifest: {error}. Nothing of it is visible; "
+                "mend the database, then send it again."
+            ) from error
 
     def report_unreadable(self, path: str, reason: str) -> None:
         with transaction.atomic():

@@ -1,4 +1,5 @@
 """The rows that some stage of a query may take, found in SQL."""
+# ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,19 +7,12 @@ from typing import Any
 
 from detections.enums import TimeBasis
 from detections.eql.ast import (
-    ANY_CATEGORY,
-    And,
-    Comparison,
-    Condition,
-    FieldRef,
-    Literal,
-    Order,
     Query,
     Stage,
     all_stages,
 )
 from detections.eql.fields import Field
-from detections.eql.sql import compile_sql
+from detections.eql.sql import category_sql, compile_sql
 from detections.stores.base import EqlSearch
 from detections.stores.embedded.eql_columns import EqlColumns
 from detections.stores.embedded.regions import Span
@@ -82,11 +76,8 @@ class CandidateSql:
         flags = [f"coalesce({self._condition(stage)}, FALSE) AS f{n}" for n, stage in enumerate(stages)]
         keys = [f"{self._leaf(name)} AS k{n}" for n, name in enumerate(self.key_names)]
         breaker = self._scalar(self.search.tiebreaker_field) if self.search.tiebreaker_field else "NULL"
-        inner = ", ".join(
-            ["p.file_index AS file", "p._row AS row", f"epoch_us({self.clock()}) AS t", f"{breaker} AS b"]
-            + flags
-            + keys
-        )
+        place = "p.file_index AS file, p._row AS row"
+        inner = ", ".join([place, f"epoch_us({self.clock()}) AS t", f"{breaker} AS b", *flags, *keys])
         fits = " OR ".join(f"f{n}" for n in range(len(stages)))
         return (
             f"SELECT * FROM (SELECT {inner} FROM {self.scan.source} "
@@ -119,13 +110,11 @@ class CandidateSql:
         return "(" + " AND ".join(parts) + ")"
 
     def _condition(self, stage: Stage) -> str:
-        condition: Condition = stage.condition
-        if stage.category != ANY_CATEGORY:
-            category = FieldRef(self.search.event_category_field)
-            condition = And((Comparison(category, Order.EQUAL, Literal(stage.category)), condition))
-        fragment = compile_sql(condition, EqlColumns(self.scan, self.known))
-        self.parameters.extend(fragment.params)
-        return f"({fragment.sql})"
+        fields = EqlColumns(self.scan, self.known)
+        category = category_sql(stage.category, fields.get(self.search.event_category_field))
+        condition = compile_sql(stage.condition, fields)
+        self.parameters.extend((*category.params, *condition.params))
+        return f"({category.sql} AND {condition.sql})"
 
     def _leaf(self, name: str) -> str:
         known = self.known.get(name)

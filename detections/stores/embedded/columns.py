@@ -147,7 +147,8 @@ _FITTING: dict[FieldType, Callable[[Any], Any]] = {
 
 def fitted(value: Any, kind: FieldType) -> Any:
     """The value as a column of this type holds it, or None where it doesn't fit."""
-    return _FITTING.get(kind, _keyword)(value)
+    fit: Callable[[Any], Any] = _FITTING.get(kind, _keyword)
+    return fit(value)
 
 
 def inferred(name: str, values: Iterable[Any]) -> Field:

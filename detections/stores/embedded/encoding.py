@@ -74,8 +74,8 @@ def _event_time(event: MappedEvent) -> datetime:
     found = columns.moment(value)
     if found is None:
         raise StoreError(
-            f"Event {event.identity} from {event.source or 'an unnamed source'} has the @timestamp {value!r}, "
-            "which is no date. Nothing of its batch was stored; quarantine the event and send the rest."
+            f"Event {event.identity} of {event.source or 'an unnamed source'} has the @timestamp {value!r}, "
+            "no date. Nothing of its batch was stored; quarantine the event and send the rest."
         )
     return found
 

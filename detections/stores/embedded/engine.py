@@ -23,6 +23,7 @@ from detections.stores.base import (
 from detections.stores.embedded import presence, windows
 from detections.stores.embedded.appending import Appender
 from detections.stores.embedded.connection import Connection
+from detections.stores.embedded.eql_search import EqlSearcher
 from detections.stores.embedded.manifest import Manifest
 from detections.stores.embedded.reader import Reader
 from detections.stores.embedded.segment_files import SegmentFiles
@@ -59,8 +60,6 @@ class EmbeddedStore:
         limit: int,
         timeout: timedelta | None = None,
     ) -> list[EqlAnswer]:
-        from detections.stores.embedded.eql_search import EqlSearcher
-
         searcher = EqlSearcher(self.reader, self.known_fields(), region, limit, timeout)
         return [searcher.answer(search) for search in searches]
 

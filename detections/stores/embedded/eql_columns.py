@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from detections.eql.fields import Field
+from detections.eql.fields import Field, FieldType
 from detections.eql.sql import Column
-from detections.stores.embedded.scan import Scan
+from detections.stores.embedded.scan import Leaf, Scan
 
 
 class EqlColumns(Mapping[str, Column]):
@@ -15,10 +15,18 @@ class EqlColumns(Mapping[str, Column]):
 
     def __getitem__(self, name: str) -> Column:
         leaf = self._scan.leaf(self._known[name])
-        return Column(leaf.sql, leaf.field.type, leaf.is_list)
+        sql = leaf.sql if leaf.field.type is not FieldType.DATE else _zoned(leaf)
+        return Column(sql, leaf.field.type, leaf.is_list)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def _zoned(leaf: Leaf) -> str:
+    """Columns hold UTC without saying so; queries compare moments."""
+    if leaf.is_list:
+        return f"list_transform({leaf.sql}, lambda moment: timezone('UTC', moment))"
+    return f"timezone('UTC', {leaf.sql})"

@@ -25,7 +25,7 @@ class Reader:
     def read(self, work: Callable[[list[Segment]], T]) -> T:
         """Do some work over the visible segments.
 
-        A file that vanished is looked for once more through a fresh manifest: it may have been replaced since.
+        A file that vanished is looked for once more through a fresh manifest: it may have been replaced.
         Raises SegmentUnreadableError naming the file, after counting it in the manifest.
         """
         try:

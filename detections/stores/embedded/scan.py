@@ -1,4 +1,5 @@
 """Read rows of a list of segments: the FROM clause, its columns, and whole events by their place."""
+# ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """Search by structured filters in a window of @timestamp."""
+# ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 from collections.abc import Sequence
 from dataclasses import dataclass

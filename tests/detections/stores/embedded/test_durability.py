@@ -1,0 +1,158 @@
+"""Killed writers, missing and damaged files, full disks."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from detections.errors import SegmentUnreadableError, StoreError
+from detections.stores.base import Clause, Filters
+from detections.stores.embedded import segment_files
+from tests.detections.stores.embedded.writer import batch_of, open_store
+from tests.detections.stores.events import ALWAYS, event, names
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def everything(store):
+    return store.search(Filters(((),)), ALWAYS, limit=100_000)
+
+
+def killed_after(folder, seconds):
+    """Let a writer work for a moment, kill it, and return the batches that it said were stored."""
+    command = [sys.executable, "-m", "tests.detections.stores.embedded.writer", str(folder)]
+    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.readline() == "ready\n"
+    time.sleep(seconds)
+    writer.send_signal(signal.SIGKILL)
+    told = writer.stdout.read().split("\n")[:-1]
+    writer.wait()
+    writer.stdout.close()
+    return len(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_kill_at_any_moment_leaves_whole_batches(tmp_path, attempt):
+    told = killed_after(tmp_path, random.Random(attempt).uniform(0.02, 0.6))
+    store = open_store(tmp_path)
+    stored = everything(store).total
+    assert stored in {told * 20, (told + 1) * 20}
+    store.append(batch_of(told), batch=str(told))
+    assert everything(store).total == (told + 1) * 20
+
+
+def test_what_a_killed_writer_left_is_swept_after_an_hour(empty, tmp_path):
+    empty.append([event("a")], batch="1")
+    folder = tmp_path / "events" / "segments"
+    for name, age in (("old.tmp", 3700), ("old.parquet", 3700), ("young.parquet", 60)):
+        (folder / name).write_bytes(b"PAR1")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    assert empty.sweep().deleted == ("old.parquet", "old.tmp")
+    assert (everything(empty).total, len(list(folder.iterdir()))) == (1, 2)
+
+
+def segment_file(folder):
+    return next((folder / "events" / "segments").glob("*.parquet"))
+
+
+def test_a_missing_segment_is_named(empty, tmp_path):
+    empty.append([event("a")], batch="1")
+    path = segment_file(tmp_path)
+    path.rename(tmp_path / "aside")
+    with pytest.raises(SegmentUnreadableError, match="the file is missing") as caught:
+        everything(empty)
+    assert Path(caught.value.path).name == path.name
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_a_torn_segment_is_named(empty, tmp_path, cut):
+    empty.append([event("a")], batch="1")
+    path = segment_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(SegmentUnreadableError, match=r"bytes instead of"):
+        everything(empty)
+
+
+def test_after_three_failures_the_answer_is_partial_until_the_file_is_back(empty, tmp_path):
+    empty.append([event("a")], batch="1")
+    empty.append([event("b", 1)], batch="2")
+    lost = next(iter(empty.reader.manifest.segments())).path
+    (tmp_path / "events" / lost).rename(tmp_path / "aside")
+    for _ in range(3):
+        with pytest.raises(SegmentUnreadableError):
+            everything(empty)
+    page = everything(empty)
+    assert (names(page.events), page.completeness.missing) == (["b"], (lost,))
+    assert not page.completeness.is_complete
+    assert empty.sweep().unreadable == (lost,)
+    (tmp_path / "aside").rename(tmp_path / "events" / lost)
+    assert empty.sweep().recovered == (lost,)
+    assert names(everything(empty).events) == ["a", "b"]
+
+
+def test_a_segment_that_was_replaced_meanwhile_is_found_again(empty, monkeypatch):
+    empty.append([event("a")], batch="1")
+    manifest = empty.reader.manifest
+    now, calls = manifest.segments(), []
+    gone = [type(now[0])(**{**{n: getattr(now[0], n) for n in now[0].__slots__}, "path": "segments/gone"})]
+    monkeypatch.setattr(manifest, "segments", lambda: calls.append(1) or (gone if len(calls) == 1 else now))
+    assert everything(empty).total == 1
+
+
+def test_a_full_disk_says_so_and_stores_nothing(empty, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segment_files.pq, "write_table", full)
+    with pytest.raises(StoreError, match=r"No space left on device.*make room"):
+        empty.append([event("a")], batch="1")
+    monkeypatch.undo()
+    assert list((tmp_path / "events" / "segments").iterdir()) == []
+    assert empty.append([event("a")], batch="1").new == 1
+
+
+def test_a_forked_child_opens_its_own_engine(empty):
+    empty.append([event("a")], batch="1")
+    assert everything(empty).total == 1
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if everything(empty).total == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert everything(empty).total == 1
+
+
+def test_a_long_search_is_stopped(empty):
+    from detections.errors import SearchTimeoutError
+    from detections.stores.embedded.connection import Connection
+
+    with (
+        pytest.raises(SearchTimeoutError, match=r"longer than 0\.2 s"),
+        Connection().cursor(timedelta(seconds=0.2)) as cursor,
+    ):
+        cursor.execute("SELECT count(*) FROM range(10000000) a, range(100000) b").fetchall()
+
+
+def test_extensions_are_never_fetched(empty):
+    from detections.stores.embedded.connection import Connection
+
+    with Connection().cursor() as cursor:
+        rows = cursor.execute(
+            "SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'"
+        ).fetchall()
+        loaded = cursor.execute("SELECT loaded FROM duckdb_extensions() WHERE extension_name = 'parquet'")
+        assert ({value for _, value in rows}, loaded.fetchall()) == ({"false"}, [(True,)])
+
+
+def test_an_excluded_clause_over_an_unreadable_store_is_no_answer(empty, tmp_path):
+    empty.append([event("a")], batch="1")
+    segment_file(tmp_path).unlink()
+    with pytest.raises(StoreError):
+        empty.search(Filters(((Clause("host.id", values=("h",), excluded=True),),)), ALWAYS, limit=1)

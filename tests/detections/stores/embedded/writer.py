@@ -1,0 +1,48 @@
+"""Appends batches until it is killed. Run as a process: folder, database of the manifest."""
+
+import pickle
+import sys
+from pathlib import Path
+
+from detections.stores.embedded import EmbeddedStore, MemoryManifest
+from tests.detections.stores.conftest import CATALOGUE
+from tests.detections.stores.events import event
+
+
+class FileManifest(MemoryManifest):
+    """A manifest whose commit is the rename of one small file, as atomic as a transaction."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        if path.exists():
+            self._segments, self._fields = pickle.loads(path.read_bytes())
+
+    def commit(self, *args, **kwargs):
+        number = super().commit(*args, **kwargs)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(pickle.dumps((self._segments, self._fields)))
+        fresh.rename(self.path)
+        return number
+
+
+def open_store(folder):
+    return EmbeddedStore(folder, FileManifest(folder / "manifest"), CATALOGUE)
+
+
+def batch_of(number):
+    return [event(f"{number}-{n}", number, process__name="x" * n) for n in range(20)]
+
+
+def main(folder):
+    store = open_store(folder)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for number in range(10_000):
+        store.append(batch_of(number), batch=str(number))
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
