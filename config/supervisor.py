@@ -79,7 +79,8 @@ class Supervisor:
 
     def say(self, text: str = "", *, name: str = "") -> None:
         """A line on the terminal, with the name of the program it comes from."""
-        print(f"{name:<7}| {text}" if name else text, file=self._out, flush=True)
+        self._out.write(f"{name:<7}| {text}\n" if name else f"{text}\n")
+        self._out.flush()
 
     def run(self, program: Program) -> None:
         """Run to the end. Raises ProgramFailedError on any status but 0, or when stopped meanwhile."""

@@ -20,4 +20,4 @@ class Command(BaseCommand):
         for warning in loaded.warnings:
             self.stderr.write(warning)
         changed = len(loaded.new) + len(loaded.updated)
-        self.stdout.write(f"{len(loaded.rules)} shipped rules, {changed} new or changed.")
+        self.stdout.write(f"Shipped rules: {len(loaded.rules)}, of them {changed} new or changed.")
