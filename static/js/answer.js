@@ -1,0 +1,43 @@
+// The answer form: drafts are kept as they are typed, and pinned rows appear as facts to cite.
+(() => {
+  const form = document.querySelector("form[data-draft]");
+  if (!form) return;
+  const status = document.querySelector("[data-draft-status]");
+  const clock = () => new Date().toISOString().slice(11, 19);
+  let timer = 0;
+  let saving = null;
+  let sent = false;
+
+  const save = async () => {
+    saving = null;
+    if (sent) return;
+    try {
+      const reply = await fetch(form.dataset.draft, {
+        method: "POST",
+        body: new FormData(form),
+        headers: { "X-Requested-With": "fetch" },
+      });
+      if (reply.redirected || !reply.ok) throw new Error(String(reply.status));
+      status.textContent = `Draft saved ${clock()} UTC`;
+    } catch {
+      status.textContent = "Draft not saved: the server does not answer. Copy your text before you leave.";
+    }
+  };
+  const soon = () => {
+    status.textContent = "Draft not saved yet";
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      saving = save();
+    }, 700);
+  };
+  form.addEventListener("input", soon);
+  form.addEventListener("submit", () => {
+    sent = true;
+    clearTimeout(timer);
+  });
+  addEventListener("pagehide", () => {
+    if (timer && !sent && !saving && status.textContent === "Draft not saved yet") {
+      navigator.sendBeacon(form.dataset.draft, new FormData(form));
+    }
+  });
+})();

@@ -1,0 +1,129 @@
+"""The shapes of what people send. Domain functions decide; forms only read."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from triage.enums import ConfirmationKind, Disposition, QuestionState
+
+
+class FirstAdminForm(forms.Form):
+    username = forms.CharField(
+        max_length=150, label="User name", validators=[*User._meta.get_field("username").validators]
+    )
+    full_name = forms.CharField(max_length=150, label="Full name")
+    password = forms.CharField(widget=forms.PasswordInput, label="Password", strip=False)
+    repeated = forms.CharField(widget=forms.PasswordInput, label="Password again", strip=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("password") and cleaned.get("password") != cleaned.get("repeated"):
+            self.add_error("repeated", "The two passwords differ. Type the same one twice.")
+        elif cleaned.get("password"):
+            first, _, last = cleaned.get("full_name", "").partition(" ")
+            person = User(username=cleaned.get("username", ""), first_name=first, last_name=last)
+            try:
+                password_validation.validate_password(cleaned["password"], person)
+            except ValidationError as faults:
+                self.add_error("password", faults)
+        return cleaned
+
+
+class AnswerForm(forms.Form):
+    """An answer as typed. Nothing is required here: what is missing, the domain says in sentences."""
+
+    version = forms.IntegerField(min_value=1)
+    state = forms.ChoiceField(
+        choices=[choice for choice in QuestionState.choices if choice[0] != QuestionState.OPEN],
+        error_messages={"required": "Choose which way the evidence points."},
+    )
+    rationale = forms.CharField(required=False, max_length=20_000, strip=True)
+
+
+class DraftForm(forms.Form):
+    """A half-typed answer: all of it may be missing."""
+
+    version = forms.IntegerField(min_value=1)
+    state = forms.CharField(required=False, max_length=20)
+    rationale = forms.CharField(required=False, max_length=20_000, strip=False)
+
+
+def chosen_ids(data: Any, name: str) -> list[int]:
+    """The ids of ticked boxes; what is no number is left out."""
+    return [int(value) for value in data.getlist(name) if value.isascii() and value.isdigit()]
+
+
+class UtcDateTimeField(forms.DateTimeField):
+    """A browser's `datetime-local`, read as UTC."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+
+
+class ConfirmationForm(forms.Form):
+    kind = forms.ChoiceField(choices=ConfirmationKind.choices, label="What it is")
+    reference = forms.CharField(max_length=255, label="Reference")
+    confirmed_by = forms.CharField(max_length=255, label="Confirmed by")
+    confirmed_at = UtcDateTimeField(label="When, UTC")
+    statement = forms.CharField(max_length=4000, label="What exactly was confirmed")
+
+    def clean_confirmed_at(self) -> Any:
+        moment = self.cleaned_data["confirmed_at"]
+        if moment > timezone.now():
+            raise ValidationError("That lies in the future. Say when it was confirmed, in UTC.")
+        return moment
+
+
+class WidenForm(forms.Form):
+    """How much further back and on a pivot looks, in hours."""
+
+    before = forms.IntegerField(min_value=0, max_value=24 * 30)
+    after = forms.IntegerField(min_value=0, max_value=24 * 30)
+
+
+class CloseForm(forms.Form):
+    version = forms.IntegerField(min_value=1)
+    disposition = forms.ChoiceField(
+        choices=[choice for choice in Disposition.choices if choice[0] != Disposition.UNDETERMINED],
+        error_messages={"required": "Choose a disposition."},
+    )
+    rationale = forms.CharField(required=False, max_length=20_000)
+    duplicate_of = forms.CharField(required=False, max_length=20)
+    escalated_to = forms.CharField(required=False, max_length=255)
+    preserved = forms.CharField(required=False, max_length=4000)
+
+    def clean_duplicate_of(self) -> int | None:
+        """`CW-12` or `12`, as people write a case."""
+        text = self.cleaned_data["duplicate_of"].strip().upper().removeprefix("CW-")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise ValidationError("Write the case's number, such as CW-12.")
+        return int(text)
+
+
+class AssignForm(forms.Form):
+    version = forms.IntegerField(min_value=1)
+    to = forms.ModelChoiceField(User.objects.filter(is_active=True).order_by("username"), required=False)
+
+
+class SeveralFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class UploadField(forms.FileField):
+    """Several files at once."""
+
+    widget = SeveralFiles
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        files = data if isinstance(data, list | tuple) else [data]
+        return [super(UploadField, self).clean(file, initial) for file in files]
+
+
+class ImportForm(forms.Form):
+    files = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
+    retime = forms.BooleanField(required=False)

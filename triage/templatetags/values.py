@@ -1,0 +1,175 @@
+"""Values from telemetry: hostile text, shown whole, in mono, never as a link, with nothing hidden in it."""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from detections import ecs
+
+register = template.Library()
+
+# Longer values are cut on the page; the document view has them whole.
+SHOWN = 2000
+_LEFT, _RIGHT = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+ABSENT = format_html('<span class="subtle" title="Field is absent">{}</span>', "\N{EN DASH}")
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Letters and marks that draw nothing: fillers, blanks, variation selectors.
+_BLANKS = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
+
+
+def _is_hidden(char: str) -> bool:
+    code = ord(char)
+    if 0x20 <= code < 0x7F:
+        return False
+    return (
+        code in _BLANKS
+        or 0xFE00 <= code <= 0xFE0F
+        or 0xE0100 <= code <= 0xE01EF
+        or unicodedata.category(char) in _INVISIBLE_CATEGORIES
+        or (unicodedata.category(char) == "Zs" and char != " ")
+    )
+
+
+def _pieces(text: str, keep: str) -> Iterator[tuple[bool, str]]:
+    """The text cut into runs of plain characters and single hidden ones."""
+    start = 0
+    for at, char in enumerate(text):
+        if char not in keep and _is_hidden(char):
+            if at > start:
+                yield False, text[start:at]
+            yield True, char
+            start = at + 1
+    if start < len(text):
+        yield False, text[start:]
+
+
+def visible(text: str, keep: str = "") -> SafeString:
+    """The text escaped, with control, bidi and zero-width characters as marked code points.
+
+    keep: characters that stay as they are (the line breaks of our own lay-out).
+    """
+    return format_html_join("", "{}", ((_piece(hidden, part),) for hidden, part in _pieces(text, keep)))
+
+
+def _piece(hidden: bool, part: str) -> str:
+    if not hidden:
+        return part
+    code = f"U+{ord(part):04X}"
+    name = unicodedata.name(part, "Control character").capitalize()
+    return format_html('<mark title="{}, {}">{}</mark>', name, code, code)
+
+
+def plain(text: str) -> str:
+    """The same for an attribute, where no element can stand."""
+    return "".join(
+        f"{_LEFT}U+{ord(part):04X}{_RIGHT}" if hidden else part for hidden, part in _pieces(text, "")
+    )
+
+
+@register.filter
+def as_text(value: Any) -> str:
+    """A value of a document as a person reads it; lone surrogates can't be sent and are replaced."""
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = str(value)
+    return text.encode("utf-8", "replace").decode()
+
+
+@register.filter
+def val(value: Any, css: str = "") -> SafeString:
+    """A value from telemetry. `{{ case.host_name|val:"truncate" }}`"""
+    if value is None or value == "":
+        return ABSENT
+    text = as_text(value)
+    more = len(text) - SHOWN
+    return format_html(
+        '<span class="{}" title="{}" data-full="{}">{}{}</span>',
+        f"val {css}".strip(),
+        plain(text[:SHOWN]),
+        text,
+        visible(text[:SHOWN]),
+        f" … and {more} more characters" if more > 0 else "",
+    )
+
+
+@register.filter
+def hidden_shown(value: Any) -> SafeString:
+    """Text that may quote telemetry, inside of our own sentences: escaped, with hidden characters shown."""
+    return visible(as_text(value))
+
+
+@register.filter
+def attribute(value: Any) -> str:
+    """Text that may quote telemetry, for an attribute such as title."""
+    return plain(as_text(value))
+
+
+@register.simple_tag
+def field(document: dict[str, Any], name: str) -> SafeString:
+    """Every value of a dotted field of a document, or a dash that says that the field is absent."""
+    found = ecs.values(document, name)
+    if not found:
+        return ABSENT
+    shown = found[:5]
+    more = format_html(' <span class="subtle">+{}</span>', len(found) - 5) if len(found) > 5 else ""
+    return format_html("{}{}", format_html_join(", ", "{}", ((val(one),) for one in shown)), more)
+
+
+@register.filter
+def flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A document as (dotted field, value), sorted."""
+    return sorted(_flat(document, ""))
+
+
+def _flat(node: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@register.filter
+def document_value(value: Any) -> SafeString:
+    """A field's value in the document view, as JSON."""
+    css = "v2" if isinstance(value, int | float) and not isinstance(value, bool) else "v1"
+    text = as_text(json.dumps(value, ensure_ascii=False))
+    return format_html('<span class="{}">{}</span>', css, visible(text))
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Indented JSON, to be copied."""
+    return as_text(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+@register.filter
+def hidden_json(text: str) -> SafeString:
+    """Laid-out JSON that may quote telemetry: line breaks stay, everything else hidden is shown."""
+    return visible(text, keep="\n")
+
+
+@register.filter
+def joined(address: str, port: str) -> str:
+    """Address and port as one value: `10.0.2.17:49670`, `[::1]:80`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+@register.filter
+def base_name(path: str) -> str:
+    """The last part of a Windows or POSIX path."""
+    return path.replace("/", "\\").rsplit("\\", 1)[-1]
+
+
+@register.filter
+def file_name(file: Any) -> str:
+    """The name of an imported file, without the folder in which it was kept."""
+    return base_name(as_text(file.get("name") or file.get("path", "") if isinstance(file, dict) else file))

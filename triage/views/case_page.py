@@ -1,0 +1,168 @@
+"""What a case's pages have in common: head, gate, questions, facts, journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.contrib.auth.models import User
+from django.db.models import Count
+from django.shortcuts import get_object_or_404
+
+from detections.actors import Actor
+from detections.models import JournalStream
+from triage import evidence, facts, guide_versions, journal
+from triage.enums import PivotState, QuestionState
+from triage.gate import Gate, Opening, gate
+from triage.guides.model import Guide
+from triage.models import Answer, Case, Draft, PivotRun, Question
+from triage.templatetags.marks import words
+from triage.views.doors import Asked
+
+JOURNAL_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionLine:
+    """A question in the list at the left. note: what stands below its title."""
+
+    question: Question
+    note: str
+    lacks_telemetry: bool
+
+
+class CasePage:
+    """A case, read once for one page."""
+
+    def __init__(self, case: Case, actor: Actor) -> None:
+        self.case, self.actor = case, actor
+
+    @cached_property
+    def guide(self) -> Guide:
+        return guide_versions.guide_of(self.case)
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        questions = list(self.case.questions.order_by("position"))
+        for question in questions:
+            question.case = self.case
+        return questions
+
+    @cached_property
+    def runs(self) -> list[PivotRun]:
+        return evidence.latest_runs(self.case)
+
+    @cached_property
+    def gate(self) -> Gate:
+        return gate(self.case)
+
+    @cached_property
+    def answers(self) -> dict[int, Answer]:
+        """The standing answer of each question, with how much it cites."""
+        found = (
+            Answer.objects.filter(question__case=self.case)
+            .select_related("author")
+            .annotate(cited=Count("citations"))
+            .order_by("pk")
+        )
+        return {answer.question_id: answer for answer in found}
+
+    @cached_property
+    def lines(self) -> list[QuestionLine]:
+        drafts = set(
+            Draft.objects.filter(question__case=self.case, author=self.actor.user).values_list(
+                "question", flat=True
+            )
+        )
+        return [self._line(question, question.pk in drafts) for question in self.questions]
+
+    def _line(self, question: Question, has_draft: bool) -> QuestionLine:
+        runs = [run for run in self.runs if run.question_key == question.key]
+        answer = self.answers.get(question.pk)
+        blind = sum(run.state == PivotState.NO_TELEMETRY for run in runs)
+        if question.state != QuestionState.OPEN and answer:
+            cited = f"{answer.cited} {'fact' if answer.cited == 1 else 'facts'} cited"
+            parts = [words(question.state), cited if answer.cited else "nothing cited"]
+        else:
+            parts = [_found(runs)]
+        parts += [f"{blind} no telemetry"] * bool(blind) + ["draft saved"] * has_draft
+        return QuestionLine(question, " · ".join(part for part in parts if part), bool(blind))
+
+    def context(self, tab: str) -> dict[str, object]:
+        """What the head and the side columns need."""
+        case = self.case
+        return {
+            "case": case,
+            "tab": tab,
+            "gate": self.gate,
+            "openings": [opening for opening in self.gate.openings if opening.disposition != "undetermined"],
+            "why_closed": why_not_closable(self.gate),
+            "lines": self.lines,
+            "states": [question.state for question in self.questions],
+            "facts": facts.case_facts(case, actor=self.actor),
+            "links": case_links(case),
+            "journal": journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
+            "journal_total": journal_total(case, self.actor),
+            "evidence_total": sum(run.kept for run in self.runs),
+            "may_answer": self.actor.can("triage.answer_question"),
+            "may_assign": self.actor.can("triage.assign_case"),
+            "may_close": self.actor.can("triage.close_case"),
+            "people": assignable(),
+        }
+
+
+def _found(runs: Sequence[PivotRun]) -> str:
+    hits = sum(run.total for run in runs if run.state in (PivotState.HITS, PivotState.PARTIAL))
+    waiting = sum(run.state in (PivotState.NOT_RUN, PivotState.RUNNING) for run in runs)
+    broken = sum(run.state in (PivotState.BLOCKED, PivotState.FAILED) for run in runs)
+    if waiting:
+        return f"{waiting} {'pivot' if waiting == 1 else 'pivots'} running"
+    text = f"{hits:,} {'hit' if hits == 1 else 'hits'}, not answered" if runs else "Not answered"
+    return f"{text} · {broken} blocked or failed" if broken else text
+
+
+def why_not_closable(gate: Gate) -> str:
+    """Why benign and false positive are shut, in one sentence for the head; "" if they are open."""
+    benign: Opening = gate.of("benign")
+    if benign.is_open:
+        return ""
+    numbers = sorted({block.sentence.split(":")[0] for block in benign.blocks if block.question})
+    if not numbers:
+        return benign.blocks[0].sentence
+    short = [name.removeprefix("Question ") for name in numbers]
+    listed = short[0] if len(short) == 1 else f"{', '.join(short[:-1])} and {short[-1]}"
+    noun = "question" if len(short) == 1 else "questions"
+    return f"Not open as benign: {noun} {listed} {'stands' if len(short) == 1 else 'stand'} in the way."
+
+
+def journal_total(case: Case, actor: Actor) -> int:
+    if not actor.can("detections.view_journalentry"):
+        return 0
+    found = JournalStream.objects.filter(name=case.stream).values_list("head_number", flat=True).first()
+    return found or 0
+
+
+def case_links(case: Case) -> list[tuple[str, Case]]:
+    """Cases that this one speaks of, or that speak of it, each with the words for how."""
+    ours = [(link.get_kind_display(), link.target) for link in case.links.select_related("target")]
+    theirs = {
+        "duplicate_of": "repeated by",
+        "follows": "followed by",
+        "related": "related",
+    }
+    return ours + [(theirs[link.kind], link.source) for link in case.linked_from.select_related("source")]
+
+
+def assignable() -> list[User]:
+    """People who may answer questions."""
+    return list(
+        User.objects.filter(is_active=True, groups__permissions__codename="answer_question")
+        .distinct()
+        .order_by("first_name", "last_name", "username")
+    )
+
+
+def load(request: Asked, pk: int) -> Case:
+    """The case, if the person may see it; 404 otherwise."""
+    visible = Case.objects.visible_to(request.actor)
+    related = visible.select_related("assignee", "closed_by", "rule", "rule_version", "guide__rule_version")
+    return get_object_or_404(related, pk=pk)

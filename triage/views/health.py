@@ -1,0 +1,95 @@
+"""Detection health: what was searched, up to when, and what was not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Max, Min, Sum
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from detections import health as detection_health
+from detections.enums import GapReason, SegmentState
+from detections.health import RuleHealth
+from detections.models import Import, Segment
+from triage.views.doors import Asked, page
+
+PERIODS = {"6h": timedelta(hours=6), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
+_FILLS = {
+    GapReason.FAILED: "f-red",
+    GapReason.STORE_UNAVAILABLE: "f-red",
+    GapReason.TRUNCATED: "f-orange",
+    GapReason.PARTIAL: "f-amber",
+}
+IMPORTS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of a time bar, in per cent. fill: a class, or "" for hatching (not searched)."""
+
+    x: str
+    width: str
+    fill: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    health: RuleHealth
+    stretches: tuple[Stretch, ...]
+    is_tolerance_negative: bool
+
+
+@page
+def health(request: Asked) -> HttpResponse:
+    now = timezone.now()
+    period = request.GET.get("period", "24h")
+    span = PERIODS.get(period, PERIODS["24h"])
+    found = detection_health.rule_health(actor=request.actor, now=now, span=span)
+    lines = [_line(one, now - span, now) for one in found]
+    active = Segment.objects.filter(state=SegmentState.ACTIVE)
+    context = {
+        "strip": detection_health.strip(actor=request.actor, now=now),
+        "lines": lines,
+        "troubles": [(one.rule, run) for one in found for run in one.troubles],
+        "period": period if period in PERIODS else "24h",
+        "periods": list(PERIODS),
+        "since": now - span,
+        "now": now,
+        "marks": [now - span + span * quarter / 4 for quarter in range(4)],
+        "store": active.aggregate(
+            rows=Sum("rows"), bytes=Sum("bytes"), first=Min("min_timestamp"), last=Max("max_timestamp")
+        ),
+        "segments": active.count(),
+        "imports": Import.objects.visible_to(request.actor).select_related("started_by")[:IMPORTS_SHOWN],
+        "may_read_quarantine": request.actor.can("detections.view_quarantinedrecord"),
+    }
+    return render(request, "health/health.html", context)
+
+
+def _line(health: RuleHealth, since: datetime, now: datetime) -> RuleLine:
+    """The rule's bar: covered stretches, gaps over them, and hatching where nothing is said to be searched."""
+    pieces = [_stretch(since, now, window.start, window.end, "f-cover") for window in health.covered]
+    pieces += [
+        _stretch(since, now, gap.from_time, gap.to_time, _FILLS.get(GapReason(gap.reason), ""))
+        for gap in health.gaps
+    ]
+    tolerance = health.lag_tolerance
+    return RuleLine(
+        health,
+        tuple(piece for piece in pieces if piece is not None),
+        tolerance is not None and tolerance < timedelta(),
+    )
+
+
+def _stretch(
+    since: datetime, now: datetime, start: datetime | None, end: datetime, fill: str
+) -> Stretch | None:
+    left, right = max(start or since, since), min(end, now)
+    if right <= left:
+        return None
+    whole = (now - since).total_seconds()
+    x = (left - since).total_seconds() / whole * 100
+    # A short gap must not vanish from the picture.
+    width = max((right - left).total_seconds() / whole * 100, 0.4)
+    return Stretch(f"{x:.2f}%", f"{width:.2f}%", fill)
