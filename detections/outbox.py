@@ -4,14 +4,15 @@ Handlers are idempotent: a row may be delivered again when a worker dies between
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from detections import broker, lease
+from detections import broker, journal, lease
+from detections.actors import Actor
 from detections.enums import OutboxState
 from detections.models import OutboxRow
 from detections.models.operation import OutboxQuerySet
@@ -107,6 +108,16 @@ def retry(row_id: int) -> bool:
         again = failed.update(state=OutboxState.PENDING, attempts=0, not_before=timezone.now())
         broker.nudge_on_commit(DELIVER_TASK)
     return again == 1
+
+
+def retry_rows(row_ids: Iterable[int], *, actor: Actor) -> int:
+    """An admin asks for given-up rows again. Returns how many there were; raises NotPermittedError."""
+    actor.require("detections.change_rule", "ask for given-up work again")
+    with transaction.atomic():
+        again = [row_id for row_id in row_ids if retry(row_id)]
+        if again:
+            journal.record("outbox", "outbox_retried", actor=actor, data={"rows": again})
+    return len(again)
 
 
 def pause_after(attempts: int) -> timedelta:

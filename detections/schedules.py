@@ -41,7 +41,7 @@ def set_enabled(rule: Rule, enabled: bool, *, actor: Actor, now: datetime | None
         if rule.enabled == enabled:
             return rule
         if enabled:
-            _refuse_unrunnable(rule)
+            refuse_unrunnable(rule)
             begin(rule, now=now, head=head)
             rule.due_since = now
         rule.enabled = enabled
@@ -128,21 +128,42 @@ def refuse_schedule(interval_seconds: int, lookback_seconds: int) -> None:
         )
 
 
-def sync_entry(rule: Rule) -> None:
-    """Write the rule's beat entry as the rule says, in the caller's transaction."""
-    schedule = IntervalSchedule.objects.filter(
-        every=rule.interval_seconds, period=IntervalSchedule.SECONDS
-    ).first() or IntervalSchedule.objects.create(every=rule.interval_seconds, period=IntervalSchedule.SECONDS)
-    PeriodicTask.objects.update_or_create(
+def sync_entry(rule: Rule) -> PeriodicTask:
+    """Write the rule's beat entry as the rule says."""
+    entry, _created = PeriodicTask.objects.update_or_create(
         name=entry_name(rule),
         defaults={
             "task": RULE_TASK,
-            "interval": schedule,
+            "interval": _interval(rule),
             "crontab": None,
+            "solar": None,
+            "clocked": None,
             "args": json.dumps([rule.pk]),
             "enabled": rule.enabled,
             "description": f"{rule.name}. Edit the rule, not this entry.",
         },
+    )
+    return entry
+
+
+def _interval(rule: Rule) -> IntervalSchedule:
+    wanted = {"every": rule.interval_seconds, "period": IntervalSchedule.SECONDS}
+    return IntervalSchedule.objects.filter(**wanted).first() or IntervalSchedule.objects.create(**wanted)
+
+
+def entries() -> dict[str, PeriodicTask]:
+    """The rules' beat entries by name."""
+    found = PeriodicTask.objects.filter(task=RULE_TASK).select_related("interval")
+    return {entry.name: entry for entry in found}
+
+
+def fits(entry: PeriodicTask, rule: Rule) -> bool:
+    """Whether a beat entry says what its rule says. Somebody may have changed it past the rule."""
+    interval = entry.interval
+    return (
+        interval is not None
+        and (interval.every, interval.period) == (rule.interval_seconds, IntervalSchedule.SECONDS)
+        and entry.enabled == rule.enabled
     )
 
 
@@ -166,7 +187,8 @@ def replaced_twins(rule: Rule) -> list[Rule]:
     return [other for other in others if other.rule_id in rule.replaces or rule.rule_id in other.replaces]
 
 
-def _refuse_unrunnable(rule: Rule) -> None:
+def refuse_unrunnable(rule: Rule) -> None:
+    """Raise ScheduleError for a rule that this version can not run."""
     if not rule.is_runnable:
         raise ScheduleError(
             f"{rule.name} is of type {rule.type}, which does not run here. Only EQL rules do."

@@ -52,12 +52,7 @@ def run_now(rules: Iterable[Rule], *, actor: Actor, now: datetime | None = None)
 def due(*, now: datetime | None = None) -> list[Rule]:
     """The enabled rules whose time has come: never run, by their schedule, or since new telemetry came."""
     now = now or timezone.now()
-    entries = {
-        entry.name: entry
-        for entry in PeriodicTask.objects.filter(task=schedules.RULE_TASK).select_related(
-            "interval", "crontab"
-        )
-    }
+    entries = schedules.entries()
     rules = Rule.objects.runnable().filter(current__isnull=False)
     return [rule for rule in rules if _is_due(rule, entries.get(schedules.entry_name(rule)), now)]
 
@@ -83,8 +78,8 @@ def _is_due(rule: Rule, entry: PeriodicTask | None, now: datetime) -> bool:
     # A run that fails stays due: it must not be tried more often than this.
     if rule.due_since and now - rule.last_run_at >= timedelta(seconds=settings.WAKE_SECONDS):
         return True
-    if entry is None:
-        return now - rule.last_run_at >= rule.interval
+    if entry is None or not schedules.fits(entry, rule):
+        entry = schedules.sync_entry(rule)
     schedule = entry.schedule
     schedule.nowfun = lambda: now
     return bool(schedule.is_due(rule.last_run_at).is_due)

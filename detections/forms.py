@@ -1,0 +1,57 @@
+"""Forms of detection's admin pages."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from detections.errors import CasewrightError
+from detections.models import Rule
+from detections.schedules import refuse_schedule, refuse_unrunnable
+
+if TYPE_CHECKING:
+    RuleFormBase = forms.ModelForm[Rule]
+else:
+    RuleFormBase = forms.ModelForm
+
+
+class RuleForm(RuleFormBase):
+    """A rule's schedule, and whether it is enabled: what an admin may change."""
+
+    class Meta:
+        model = Rule
+        fields = ["enabled", "interval_seconds", "lookback_seconds", "max_cases", "settle_seconds", "version"]
+        widgets = {"version": forms.HiddenInput}
+        labels = {
+            "interval_seconds": "runs every (seconds)",
+            "lookback_seconds": "look-back (seconds)",
+            "settle_seconds": "settle time (seconds)",
+        }
+        help_texts = {
+            "lookback_seconds": "How late events may come and still be matched; at least the interval.",
+            "max_cases": "More alerts than this in one run are stored too; their cases are capped.",
+            "settle_seconds": "How long telemetry may take to arrive before its time is searched.",
+        }
+
+    def clean_version(self) -> int:
+        """Refuse an edit of a rule that somebody else changed meanwhile."""
+        version: int = self.cleaned_data["version"]
+        if Rule.objects.filter(pk=self.instance.pk).exclude(version=version).exists():
+            raise forms.ValidationError(
+                "Somebody else changed this rule meanwhile. Reload the page and make your change again."
+            )
+        return version
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        interval, lookback = cleaned.get("interval_seconds"), cleaned.get("lookback_seconds")
+        if interval is not None and lookback is not None:
+            try:
+                refuse_schedule(interval, lookback)
+            except CasewrightError as error:
+                self.add_error("lookback_seconds", str(error))
+        if cleaned.get("enabled"):
+            try:
+                refuse_unrunnable(self.instance)
+            except CasewrightError as error:
+                self.add_error("enabled", str(error))
+        return cleaned
