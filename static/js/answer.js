@@ -30,6 +30,10 @@
       saving = save();
     }, 700);
   };
+  // A choice that is not open keeps its focus, so that its reason is read, but can't be taken.
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("input[type=radio][aria-disabled=true]")) event.target.checked = false;
+  });
   form.addEventListener("input", soon);
   form.addEventListener("submit", () => {
     sent = true;

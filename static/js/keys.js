@@ -77,6 +77,12 @@
     }
   });
 
+  // The panel came by htmx and does not know the list's address.
+  document.addEventListener("submit", (event) => {
+    const back = event.target.querySelector("[data-back]");
+    if (back) back.value = location.pathname + location.search;
+  });
+
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-select-all]")) {
       for (const box of document.querySelectorAll("[data-rows] input[name=cases]")) box.checked = event.target.checked;

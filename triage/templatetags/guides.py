@@ -1,11 +1,16 @@
 """Guide texts: Markdown of rule files, never of event data."""
 
+import re
+
 from django import template
 from django.utils.safestring import SafeString
 
 from triage.guides import render
 
 register = template.Library()
+
+# The headings above the two boxes say it already.
+_OPENINGS = re.compile(r"(escalate (only )?(when|if)|lower (only )?(when|if))[:,]?\s+", re.IGNORECASE)
 
 
 @register.filter
@@ -19,3 +24,10 @@ def guide(text: str) -> SafeString | str:
 def guide_line(text: str) -> str:
     """A title's Markdown as plain text: code marks and emphasis fall away."""
     return text.replace("`", "").replace("**", "")
+
+
+@register.filter
+def test(text: str) -> SafeString | str:
+    """What makes a question escalate or lower, without the words that stand above it."""
+    shown = _OPENINGS.sub("", text.strip(), count=1)
+    return guide(shown if not shown or shown[-1] in ".!?:" else f"{shown}.")

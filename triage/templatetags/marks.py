@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from triage.enums import CaseStatus
 from triage.models import Case
-from triage.templatetags.moments import age, span
+from triage.templatetags.moments import age, span, when
 
 register = template.Library()
 
@@ -107,7 +107,7 @@ def progress(states: str | Iterable[str], active: int = 0) -> SafeString:
 
 @register.simple_tag
 def sla(case: Case, form: str = "age") -> SafeString:
-    """The ring of time left. form: `age` for lists, `left` for a case's head."""
+    """The ring of time left. form: `age` for lists, `left` or `due` for one case."""
     now = timezone.now()
     if not case.is_open:
         return format_html('<span class="sla s-neutral">closed {}</span>', age(case.closed_at))
@@ -118,7 +118,9 @@ def sla(case: Case, form: str = "age") -> SafeString:
     if late:
         text = f"{span(now - case.due_at)} late"
     else:
-        text = f"{span(case.due_at - now)} left" if form == "left" else age(case.opened_at)
+        text = age(case.opened_at) if form == "age" else f"{span(case.due_at - now)} left"
+    if form == "due":
+        text = format_html("{}, due {} UTC", text, when(case.due_at, "minute", "due"))
     return format_html('<span class="sla s-{}">{}{}</span>', level, _ring(min(max(used, 0), 1)), text)
 
 

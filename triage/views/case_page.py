@@ -1,5 +1,6 @@
 """What a case's pages have in common: head, gate, questions, facts, journal."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from detections.actors import Actor
 from detections.models import JournalStream
 from triage import evidence, facts, guide_versions, journal
 from triage.enums import PivotState, QuestionState
-from triage.gate import Gate, Opening, gate
+from triage.gate import Block, Gate, Opening, gate
 from triage.guides.model import Guide
 from triage.models import Answer, Case, Draft, PivotRun, Question
 from triage.templatetags.marks import words
@@ -125,13 +126,25 @@ def why_not_closable(gate: Gate) -> str:
     benign: Opening = gate.of("benign")
     if benign.is_open:
         return ""
-    numbers = sorted({block.sentence.split(":")[0] for block in benign.blocks if block.question})
+    numbers = sorted({position for position in map(_position, benign.blocks) if position})
     if not numbers:
         return benign.blocks[0].sentence
-    short = [name.removeprefix("Question ") for name in numbers]
-    listed = short[0] if len(short) == 1 else f"{', '.join(short[:-1])} and {short[-1]}"
-    noun = "question" if len(short) == 1 else "questions"
-    return f"Not open as benign: {noun} {listed} {'stands' if len(short) == 1 else 'stand'} in the way."
+    verb = "question {} stands" if len(numbers) == 1 else "questions {} stand"
+    return f"Benign is not open: {verb.format(_listed(numbers))} in the way."
+
+
+def _position(block: Block) -> int:
+    """The number of the question that a block names, else 0."""
+    found = re.match(r"Question (\d+)", block.sentence)
+    return int(found[1]) if found and block.question else 0
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """`4`, `4 and 6`, `2, 4 and 6`, `1 to 7`."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    texts = [str(number) for number in numbers]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def journal_total(case: Case, actor: Actor) -> int:

@@ -68,7 +68,7 @@ def health(request: Asked) -> HttpResponse:
 
 
 def _line(health: RuleHealth, since: datetime, now: datetime) -> RuleLine:
-    """The rule's bar: covered stretches, gaps over them, and hatching where nothing is said to be searched."""
+    """The rule's bar: covered stretches, gaps over them, and hatching for what nobody searched."""
     pieces = [_stretch(since, now, window.start, window.end, "f-cover") for window in health.covered]
     pieces += [
         _stretch(since, now, gap.from_time, gap.to_time, _FILLS.get(GapReason(gap.reason), ""))

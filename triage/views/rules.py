@@ -70,7 +70,7 @@ def _guide(rule: Rule) -> tuple[Guide | None, list[str]]:
     if version is None:
         return None, []
     try:
-        guide = guide_for(version.note, version.transforms, version.overlay, title=rule.name)
+        guide = guide_for(version.note, version.transforms, version.overlay)
     except RuleFileError as broken:
         return None, [str(fault) for fault in broken.faults]
     return guide, [str(fault) for fault in guide.faults]
