@@ -19,6 +19,8 @@ from triage.models import Case, CheckResult, PivotRun
 
 ALERT = "alert"
 _SHOWN_ROWS = 3
+# These say which rows a check reads, not what it saw in them.
+_SELECTORS = ("event.type", "event.category")
 _SHOWN_LENGTH = 200
 
 
@@ -58,7 +60,8 @@ def verdict(check: Check, run: PivotRun, documents: Sequence[Document], catalogu
     try:
         stage = verify(check.when, catalogue).stages[0]
     except EqlError as error:
-        return Verdict(CheckState.UNKNOWN, f"The check can't be read here: {error}")
+        place = f"line {error.line}, column {error.column}"
+        return Verdict(CheckState.UNKNOWN, f"The check can't be read here: {place}: {error.message}")
     holds = stage_test(stage, catalogue, "event.category")
     fired = tuple(number for number, document in enumerate(documents) if holds(document))
     if fired:
@@ -96,7 +99,9 @@ def _absent_fields(check: Check, documents: Sequence[Document]) -> list[str]:
 
 def _saw(check: Check, documents: Sequence[Document]) -> str:
     """The values that made the check fire, for the first few rows; each is data, never markup."""
-    names = sorted(name for name, _optional in fields_used(check.when))
+    names = sorted(name for name, _optional in fields_used(check.when) if name not in _SELECTORS)
+    if not names:
+        return "1 row" if len(documents) == 1 else f"{len(documents)} rows"
     shown = list(dict.fromkeys(_values(document, names) for document in documents))
     more = f" (and {len(shown) - _SHOWN_ROWS} more)" if len(shown) > _SHOWN_ROWS else ""
     return "; ".join(line for line in shown[:_SHOWN_ROWS] if line) + more

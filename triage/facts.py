@@ -142,7 +142,7 @@ def case_facts(case: Case, *, actor: Actor) -> Facts:
     evidence = _evidence(runs)
     remote = _remote(documents)
     assets = _assets(case, remote[0] if remote else "")
-    reached, names = _reached([*documents, *evidence], case, remote[0] if remote else "")
+    reached, names = _reached([*documents, *evidence], case)
     return Facts(
         host=_host(case, documents, assets),
         user=_user(documents),
@@ -270,9 +270,7 @@ def _remote(documents: Sequence[Document]) -> tuple[str, str] | None:
     return (found.ip, str(found.port or "")) if found else None
 
 
-def _reached(
-    documents: Sequence[Document], case: Case, caller: str
-) -> tuple[tuple[Reached, ...], tuple[str, ...]]:
+def _reached(documents: Sequence[Document], case: Case) -> tuple[tuple[Reached, ...], tuple[str, ...]]:
     """Outbound destinations with the names that led there, and all names that were asked for."""
     names: dict[str, list[str]] = {}
     asked: dict[str, None] = {}
@@ -285,7 +283,7 @@ def _reached(
             names.setdefault(str(address), []).append(name)
         if ecs.text(document, "host.id") == case.host_id and _is_outbound(document):
             side = remote_side(document)
-            if side is not None and side.ip and side.ip != caller:
+            if side is not None:
                 found[side.ip, str(side.port or "")] = None
     reached = [Reached(ip, port, tuple(dict.fromkeys(names.get(ip, [])))) for ip, port in found]
     return tuple(reached[:MOST_VALUES]), tuple(asked)[:MOST_VALUES]

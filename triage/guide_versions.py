@@ -42,9 +42,9 @@ def pin(rule_version: RuleVersion) -> GuideVersion:
         return GuideVersion.objects.get(rule_version=rule_version, number=1)
 
 
-def on_rule_version_stored(*, version: RuleVersion, **_: Any) -> None:
+def on_rule_version_stored(*, rule_version: RuleVersion, **_: Any) -> None:
     """Receiver: each stored rule version gets its guide in the same transaction."""
-    pin(version)
+    pin(rule_version)
 
 
 def guide_of(case: Case) -> Guide:

@@ -111,9 +111,15 @@ def search(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun],
 
 
 def _with_coverage(outcome: Outcome, case: Case, guide: Guide, pivot: Pivot, window: Window) -> Outcome:
-    """What is not asked still tells whether its telemetry exists."""
-    coverage = [] if pivot.is_signal else _coverage(case, guide, pivot, window)
-    return Outcome(outcome.state, outcome.reason, coverage=coverage)
+    """What is not asked still tells whether its telemetry exists: without it, *no hits* is not said."""
+    if pivot.is_signal:
+        return outcome
+    coverage = _coverage(case, guide, pivot, window)
+    state, reason = outcome.state, outcome.reason
+    if state is PivotState.NO_HITS:
+        judged, lacks = judge(pivot.kinds, 0, Completeness(), coverage, case)
+        state, reason = judged, lacks or reason
+    return Outcome(state, reason, coverage=coverage)
 
 
 def _signals(case: Case, filters: Filters, window: Window) -> Outcome:

@@ -29,6 +29,8 @@ RUN, REFILL = "run_pivot", "refill_pivot"
 ARRIVAL = timedelta(minutes=1)
 # Each occurrence freezes its events; a case with more of them has its first ones to look at.
 MOST_FROZEN_OCCURRENCES = 100
+# On a host with more open cases than this nobody reads them one by one.
+MOST_REFRESHED = 50
 _STORM = "The case gathers a storm of alerts. Open its alerts one by one: a pivot speaks of one of them."
 _TO_DO = (PivotState.NOT_RUN, PivotState.RUNNING, PivotState.FAILED)
 
@@ -92,9 +94,9 @@ def _waits(pivot: Pivot, runs: dict[str, PivotRun]) -> bool:
     return pivot.after in runs and runs[pivot.after].state in (PivotState.NOT_RUN, PivotState.RUNNING)
 
 
-def _ask(run: PivotRun) -> None:
+def _ask(run: PivotRun, *, not_before: datetime | None = None) -> None:
     """Put the run into the outbox; a request that was given up after too many failures starts afresh."""
-    row = outbox.put(RUN, f"{RUN}:{run.pk}", run.pk)
+    row = outbox.put(RUN, f"{RUN}:{run.pk}", run.pk, not_before=not_before)
     if row.state == OutboxState.FAILED:
         outbox.retry(row.pk)
 
@@ -142,7 +144,8 @@ def run_pivot(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
         runs = {one.key: one for one in latest_runs(case)}
         outcome = search(case, guide, guide.pivot(run.key), runs, window)
     except Exception as error:  # a bug in one pivot must show on its row, not leave it running for ever
-        log.exception("Pivot %s of %s failed.", run.key, case.number)
+        is_told = isinstance(error, CasewrightError)
+        log.warning("Pivot %s of %s: %s", run.key, case.number, error, exc_info=None if is_told else error)
         outcome = Outcome(PivotState.FAILED, _failure(error))
     took = int((monotonic() - began) * 1000)
     with transaction.atomic():
@@ -352,6 +355,28 @@ def extend(case: Case, *, actor: Actor) -> None:
         wanted = guide.pivot(run.key).window(case.first_event_at, case.last_event_at)
         if run.state != PivotState.BLOCKED and not _reaches(run, wanted):
             _ask(_again(run))
+
+
+def refresh_signals(case: Case, alert: Alert) -> None:
+    """After a new alert: other open cases of its host look for related alerts again, a little later.
+
+    An attempt that waits already will see it, so a burst of alerts makes one search a case.
+    """
+    if not case.host_id or case.is_storm:
+        return
+    others = Case.objects.not_closed().filter(host_id=case.host_id, is_storm=False).exclude(pk=case.pk)
+    for other in others.select_related("guide", "rule").order_by("-pk")[:MOST_REFRESHED]:
+        signals = {pivot.key for pivot in guide_of(other).pivots if pivot.is_signal}
+        for run in latest_runs(other):
+            if run.key in signals and run.state not in _TO_DO and _holds(run, alert):
+                _ask(_again(run), not_before=timezone.now() + ARRIVAL)
+
+
+def _holds(run: PivotRun, alert: Alert) -> bool:
+    """Whether the alert lies in the window that the run looked over."""
+    if run.window_start is None or run.window_end is None:
+        return False
+    return run.window_start <= alert.last_event_at <= run.window_end
 
 
 def _reaches(run: PivotRun, wanted: Window) -> bool:

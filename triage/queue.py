@@ -113,7 +113,7 @@ def _tabs(visible: CaseQuerySet, conditions: dict[str, tuple[str, Q]]) -> tuple[
 
 def found(cases: CaseQuerySet, search: str) -> CaseQuerySet:
     """The cases of which each word of the search is the number, or part of what the case is known by."""
-    for word in search.split()[:10]:
+    for word in search.replace("\x00", "\ufffd").split()[:10]:
         condition = Q()
         for column in _SEARCHED:
             condition |= Q(**{f"{column}__icontains": word})

@@ -190,6 +190,7 @@ def _open(alert: Alert, key: CaseKey, actor: Actor, *, is_storm: bool) -> Case:
     )
     pivots.freeze_alert(case, alert, number=1)
     pivots.plan(case, actor=actor)
+    pivots.refresh_signals(case, alert)
     cases.refresh(case)
     return case
 
