@@ -62,8 +62,11 @@ SELECT doc FROM events WHERE time BETWEEN ? AND ? AND json_extract(doc, '$.host.
 
 def document(number: int) -> dict[str, Any]:
     """An endpoint event of about 1.6 kB; one process start in ten thousand is the one that the rule seeks."""
-    host, is_network = number % HOSTS, number % 3 == 1
     wanted = number % 10_000 in {0, 1}
+    host, is_network = (
+        0 if wanted else number % HOSTS,
+        number % 10_000 == 1 or (number % 3 == 2 and not wanted),
+    )
     name = "mshta.exe" if wanted else f"program{number % 97}.exe"
     entity = hashlib.md5(f"{number - number % 2 if wanted else number // 40}-{host}".encode()).hexdigest()
     found: dict[str, Any] = {
@@ -82,7 +85,7 @@ def document(number: int) -> dict[str, Any]:
             "outcome": "unknown",
         },
         "host": {
-            "id": f"host-{0 if wanted else host:04}",
+            "id": f"host-{host:04}",
             "name": f"ws-{host:04}",
             "ip": [f"10.20.{host}.7", "127.0.0.1", "::1"],
             "os": {"type": "windows", "family": "windows", "name": "Windows", "version": "22H2"},

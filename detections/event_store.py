@@ -6,18 +6,10 @@ import threading
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from detections.eql.fields import FieldCatalogue
+from detections.eql.known import catalogue
 from detections.manifest import DatabaseManifest
 from detections.stores.base import EventStore
 from detections.stores.embedded import EmbeddedStore
-
-try:
-    from detections.eql.known import catalogue
-except ImportError:  # being written
-
-    def catalogue() -> FieldCatalogue:
-        return FieldCatalogue()
-
 
 _lock = threading.Lock()
 _opened: dict[tuple[int, str], EmbeddedStore] = {}

@@ -74,8 +74,8 @@ class DatabaseManifest:
             raise ManifestMovedError from error
         except DatabaseError as error:
             raise StoreError(
-                f"Batch {segment.batch} could not be entered in the manifest: {error}. Nothing of it is visible; "
-                "mend the database, then send it again."
+                f"Batch {segment.batch} could not be entered in the manifest: {error}. Nothing of it is "
+                "visible; mend the database, then send it again."
             ) from error
 
     def report_unreadable(self, path: str, reason: str) -> None:

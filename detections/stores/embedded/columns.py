@@ -89,11 +89,12 @@ def naive(value: datetime) -> datetime:
 
 
 def _keyword(value: Any) -> str | None:
+    if isinstance(value, str) and value.isascii():
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = value if isinstance(value, str) else str(value)
     # A lone surrogate is valid in a JSON escape, but has no UTF-8.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _long(value: Any) -> int | None:
@@ -145,10 +146,14 @@ _FITTING: dict[FieldType, Callable[[Any], Any]] = {
 }
 
 
+def fitting(kind: FieldType) -> Callable[[Any], Any]:
+    """What makes a value one that a column of this type holds, or None where it doesn't fit."""
+    return _FITTING.get(kind, _keyword)
+
+
 def fitted(value: Any, kind: FieldType) -> Any:
-    """The value as a column of this type holds it, or None where it doesn't fit."""
-    fit: Callable[[Any], Any] = _FITTING.get(kind, _keyword)
-    return fit(value)
+    """One value as a column of this type holds it, or None."""
+    return fitting(kind)(value)
 
 
 def inferred(name: str, values: Iterable[Any]) -> Field:

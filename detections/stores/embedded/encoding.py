@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +15,14 @@ from detections.eql.fields import Field
 from detections.errors import StoreError
 from detections.stores.base import MappedEvent
 from detections.stores.embedded import columns
-from detections.stores.embedded.flattening import leaves
+from detections.stores.embedded.flattening import Gathered, leaves
 from detections.telemetry_kinds import kind_of
 
 # Beyond this many fields in a batch the rarest stay in the raw documents alone.
 MAX_COLUMNS = 2_000
 # And beyond this many undeclared fields in the store no new one gets a column: keys are attacker's data.
 MAX_SEEN_FIELDS = 20_000
+MAX_NAME = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,6 @@ class Encoded:
     created: tuple[datetime, datetime] | None
 
 
-@dataclass(slots=True)
-class _Column:
-    """The values of one physical column with their rows; what is between is null."""
-
-    rows: list[int] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-
-    def array(self, kind: pa.DataType, length: int) -> pa.Array:
-        dense: list[Any] = [None] * length
-        for row, value in zip(self.rows, self.values, strict=True):
-            dense[row] = value
-        return pa.array(dense, kind)
-
-
 def encode(
     events: Sequence[MappedEvent], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
 ) -> Encoded:
@@ -55,14 +42,16 @@ def encode(
 
     catalogue: declared fields. seen: registered ones. Raises StoreError for an event without a time.
     """
-    documents = [leaves(event.document) for event in events]
-    fields, new = _fields(documents, catalogue, seen)
+    gathered = leaves(event.document for event in events)
+    fields, new = _fields(gathered, catalogue, seen)
     times = [_event_time(event) for event in events]
     created = [columns.moment(ecs.get(event.document, "event.created")) for event in events]
-    meta = _metadata(events, times, created)
+    table = _metadata(events, times, created)
+    for field in fields.values():
+        table.update(_field_columns(field, gathered[field.name], len(events)))
     held = [moment for moment in created if moment is not None]
     return Encoded(
-        pa.table({**meta, **_field_columns(documents, fields)}),
+        pa.table(table),
         new,
         (min(times), max(times)),
         (min(held), max(held)) if held else None,
@@ -123,47 +112,43 @@ def parsed(text: str) -> ecs.Document:
 
 
 def _fields(
-    documents: list[dict[str, list[Any]]], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
+    gathered: Mapping[str, Gathered], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
 ) -> tuple[dict[str, Field], tuple[Field, ...]]:
     """The fields that get a column, and those of them that are new to the store."""
-    counts = Counter(name for document in documents for name in document)
-    kept = {name for name, _ in counts.most_common(MAX_COLUMNS)}
+    counts = Counter({name: len(held.rows) for name, held in gathered.items() if len(name) <= MAX_NAME})
+    room = max(0, MAX_SEEN_FIELDS - len(seen))
     known: dict[str, Field] = {}
-    new: dict[str, Field] = {}
-    for document in documents:
-        for name in document.keys() & kept - known.keys():
-            known[name] = catalogue.get(name) or seen.get(name) or columns.inferred(name, document[name])
-            if name not in catalogue and name not in seen:
-                new[name] = known[name]
-    for name in list(new)[max(0, MAX_SEEN_FIELDS - len(seen)) :]:
-        del known[name], new[name]
-    return known, tuple(new.values())
+    new: list[Field] = []
+    for name, _ in counts.most_common(MAX_COLUMNS):
+        declared = catalogue.get(name) or seen.get(name)
+        if declared is None and len(new) < room:
+            declared = columns.inferred(name, gathered[name].first)
+            new.append(declared)
+        if declared is not None:
+            known[name] = declared
+    return known, tuple(new)
 
 
-def _field_columns(documents: list[dict[str, list[Any]]], fields: Mapping[str, Field]) -> dict[str, pa.Array]:
-    held: dict[tuple[str, bool], _Column] = {}
-    for row, document in enumerate(documents):
-        for name, values in document.items():
-            known = fields.get(name)
-            fitted = _fitted(values, known) if known else []
-            if known and fitted:
-                several = known.is_list or len(fitted) > 1
-                column = held.setdefault((name, several), _Column())
-                column.rows.append(row)
-                column.values.append(fitted if several else fitted[0])
-    return {
-        columns.physical(name, several=several): column.array(
-            _array_type(fields[name], several=several), len(documents)
-        )
-        for (name, several), column in held.items()
-    }
-
-
-def _fitted(values: list[Any], known: Field) -> list[Any]:
-    fitted = (columns.fitted(value, known.type) for value in values)
-    return [value for value in fitted if value is not None]
-
-
-def _array_type(known: Field, *, several: bool) -> pa.DataType:
-    kind = columns.arrow_type(known.type)
-    return pa.list_(kind) if several else kind
+def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[str, pa.Array]]:
+    """The physical columns of a field: one for rows with one value, one for rows with several."""
+    one: list[Any] = [None] * length
+    many: list[Any] = [None] * length
+    has_one = has_many = False
+    fit = columns.fitting(field.type)
+    for row, value in zip(held.rows, held.values, strict=True):
+        if not isinstance(value, list) and not field.is_list:
+            one[row] = fit(value)
+            has_one = has_one or one[row] is not None
+            continue
+        fitted = [fit(part) for part in (value if isinstance(value, list) else [value])]
+        kept = [part for part in fitted if part is not None]
+        if field.is_list or len(kept) > 1:
+            many[row] = kept or None
+            has_many = has_many or bool(kept)
+        elif kept:
+            one[row], has_one = kept[0], True
+    kind = columns.arrow_type(field.type)
+    if has_one:
+        yield columns.physical(field.name, several=False), pa.array(one, kind)
+    if has_many:
+        yield columns.physical(field.name, several=True), pa.array(many, pa.list_(kind))
