@@ -23,6 +23,8 @@ def pytest_configure(config):
     settings.DATA_DIR = folder
     settings.EVENTS_DIR = folder / "events"
     settings.UPLOADS_DIR = folder / "uploads"
+    settings.STATIC_ROOT = folder / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.CELERY_BROKER_URL = "memory://"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     database = settings.DATABASES["default"]

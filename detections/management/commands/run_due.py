@@ -16,6 +16,7 @@ from detections.enums import OutboxState, RunStatus
 from detections.models import OutboxRow, Rule, RuleRun
 
 PATIENCE_SECONDS = 60
+LOG_WIDTH = 160
 
 
 class Command(BaseCommand):
@@ -28,7 +29,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, rule: str | None, wait: bool, **_options: Any) -> None:
-        console = Console(file=self.stdout, force_terminal=self.stdout.isatty())  # type: ignore[arg-type]  # it prints like a file
+        is_terminal = self.stdout.isatty()
+        width = None if is_terminal else LOG_WIDTH
+        console = Console(file=self.stdout, force_terminal=is_terminal, width=width)  # type: ignore[arg-type]  # it prints like a file
         runs = _run(_chosen(rule))
         _print(console, runs)
         stuck = self._deliver(console) if wait else []
@@ -42,7 +45,7 @@ class Command(BaseCommand):
         """Do the work that the runs asked for; returns what failed."""
         began = timezone.now()
         done = outbox.drain()
-        console.print(f"{done} pieces of work done: cases opened, pivots run.")
+        console.print(f"Work that followed (cases, pivots): {done} done.")
         open_rows = OutboxRow.objects.exclude(state=OutboxState.DONE).exclude(error="")
         return list(open_rows.filter(not_before__gte=began) | open_rows.filter(state=OutboxState.FAILED))
 

@@ -1,0 +1,121 @@
+"""The admin of detection: schedules are edited through the rule's form alone."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from detections import admin as pages
+from detections import outbox, schedules
+from detections.actors import system
+from detections.enums import OutboxState
+from detections.models import JournalEntry, OutboxRow, QuarantinedRecord, Rule
+from tests.factories.rules import rule as make_rule
+
+READ_ONLY = ["alert", "rulerun", "coveragegap", "import", "quarantinedrecord", "journalentry", "segment"]
+
+
+@pytest.fixture
+def rule(store):
+    return schedules.set_enabled(make_rule(enabled=False), True, actor=system("test"))
+
+
+@pytest.fixture
+def signed_in(client, adi):
+    client.force_login(adi)
+    return client
+
+
+def page(rule):
+    return reverse("admin:detections_rule_change", args=[rule.pk])
+
+
+def values(rule, **changed):
+    fields = ["interval_seconds", "lookback_seconds", "max_cases", "settle_seconds", "version"]
+    return {"enabled": "on", **{name: getattr(rule, name) for name in fields}, **changed}
+
+
+def test_an_edit_changes_rule_and_beat_entry_with_one_journal_entry(signed_in, rule):
+    before = JournalEntry.objects.count()
+    signed_in.post(page(rule), values(rule, interval_seconds=120, max_cases=9))
+    rule.refresh_from_db()
+    entry = PeriodicTask.objects.get(name=schedules.entry_name(rule))
+    assert (rule.interval_seconds, rule.max_cases, entry.interval.every) == (120, 9, 120)
+    assert [e.verb for e in JournalEntry.objects.order_by("pk")[before:]] == ["schedule_changed"]
+    assert JournalEntry.objects.latest("pk").actor == "Adi"
+
+
+def test_an_admin_disables_a_rule(signed_in, rule):
+    changed = values(rule)
+    del changed["enabled"]
+    signed_in.post(page(rule), changed)
+    assert Rule.objects.get().enabled is False
+    assert PeriodicTask.objects.get(task=schedules.RULE_TASK).enabled is False
+
+
+def test_a_look_back_shorter_than_the_interval_is_refused_in_a_sentence(signed_in, rule):
+    answer = signed_in.post(page(rule), values(rule, interval_seconds=900))
+    assert "A look-back of 540 s is shorter than the interval of 900 s" in answer.content.decode()
+    assert Rule.objects.get().interval_seconds == 300
+
+
+def test_an_edit_over_somebody_else_s_is_refused(signed_in, rule):
+    stale = values(rule, max_cases=1)
+    schedules.change_schedule(rule, actor=system("other"), max_cases=50)
+    answer = signed_in.post(page(rule), stale)
+    assert "Somebody else changed this rule meanwhile" in answer.content.decode()
+    assert Rule.objects.get().max_cases == 50
+
+
+def test_the_form_shows_the_lag_tolerance(signed_in, rule):
+    assert "0:03:00" in signed_in.get(page(rule)).content.decode()
+
+
+@pytest.mark.parametrize("who", ["ana", "superuser"])
+def test_nobody_else_edits_a_rule(client, rule, ana, who):
+    user = ana if who == "ana" else User.objects.create_superuser("root")
+    user.is_staff = True
+    user.save()
+    client.force_login(user)
+    client.post(page(rule), values(rule, max_cases=1))
+    assert Rule.objects.get().max_cases == 100
+
+
+def test_a_rule_s_beat_entry_is_read_only(client, rule):
+    client.force_login(User.objects.create_superuser("root"))
+    entry = PeriodicTask.objects.get(task=schedules.RULE_TASK)
+    url = reverse("admin:django_celery_beat_periodictask_change", args=[entry.pk])
+    assert client.get(url).status_code == 200
+    assert client.post(url, {"enabled": ""}).status_code == 403
+    interval = reverse("admin:django_celery_beat_intervalschedule_change", args=[entry.interval.pk])
+    assert client.post(interval, {"every": 9, "period": "hours"}).status_code == 403
+    assert IntervalSchedule.objects.get(pk=entry.interval.pk).every == 300
+
+
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_facts_are_listed_and_never_edited(signed_in, name):
+    assert signed_in.get(reverse(f"admin:detections_{name}_changelist")).status_code == 200
+    assert signed_in.get(reverse(f"admin:detections_{name}_add")).status_code == 403
+
+
+def test_the_quarantine_is_searched(signed_in):
+    from detections.models import Import
+
+    capture = Import.objects.create(status="partial")
+    for name in ("torn.evtx", "whole.ndjson"):
+        QuarantinedRecord.objects.create(capture=capture, file=name, position="line 3", reason="not JSON")
+    shown = signed_in.get(reverse("admin:detections_quarantinedrecord_changelist"), {"q": "torn"})
+    assert ("torn.evtx" in shown.content.decode(), "whole.ndjson" in shown.content.decode()) == (True, False)
+
+
+def test_given_up_work_is_tried_again(signed_in):
+    row = OutboxRow.objects.create(
+        kind="x", key="k", state=OutboxState.FAILED, attempts=8, not_before="2026-01-01T00:00Z", error="no"
+    )
+    url = reverse("admin:detections_outboxrow_changelist")
+    signed_in.post(url, {"action": "try_again", "_selected_action": [row.pk]})
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("pending", 0)
+    assert JournalEntry.objects.get().verb == "outbox_retried"
+    assert outbox.MAX_ATTEMPTS == 8
+    assert pages.RuleAdmin.actions is None

@@ -1,0 +1,148 @@
+"""Health: every failure is there with its reason, and so is that all is well."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from detections import health, heartbeat, run, schedules, wake
+from detections.actors import system
+from detections.enums import ImportStatus, OutboxState
+from detections.errors import StoreError
+from detections.models import Import, OutboxRow, Rule, Segment
+from tests.factories.events import attack, mapped
+from tests.factories.rules import rule as make_rule
+
+ACTOR = system("test")
+YEARS_AGO = datetime(2019, 7, 18, 20, 53, tzinfo=UTC)
+batches = itertools.count()
+
+
+def enabled(rule_id="mshta", **fields):
+    return schedules.set_enabled(make_rule(rule_id, enabled=False, **fields), True, actor=ACTOR)
+
+
+@pytest.fixture
+def alive(db):
+    for name in health.PROCESSES:
+        heartbeat.beat(name)
+
+
+@pytest.fixture
+def broken_store(store, monkeypatch):
+    class Broken:
+        def head(self):
+            return store.head()
+
+        def search_eql(self, *_, **__):
+            raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(run, "event_store", Broken)
+
+
+def strip(**options):
+    return health.strip(actor=ACTOR, **options)
+
+
+def said(found):
+    return [(item.state, item.text) for item in found.items]
+
+
+def test_all_is_well(store, alive):
+    enabled()
+    wake.wake()
+    found = strip()
+    assert (found.is_well, found.rules_on_time, found.rules_enabled, found.problems) == (True, 1, 1, ())
+    assert said(found)[1:] == [("ok", "1 of 1 rule on time"), ("ok", "0 gaps")]
+
+
+def test_no_rule_at_all_is_said(store, alive):
+    assert said(strip())[0] == ("not_run", "No rule is enabled")
+
+
+def test_a_failed_run_is_there_with_its_reason(broken_store, alive):
+    enabled()
+    wake.wake()
+    found = strip()
+    assert [made.error for made in found.failed] == ["The disk is full."]
+    assert "Rule mshta: the last run failed. The disk is full." in found.problems
+    assert ("failed", "1 failed run: The disk is full.") in said(found)
+    (one,) = health.rule_health(actor=ACTOR)
+    assert [(made.status, made.error) for made in one.troubles] == [("failed", "The disk is full.")]
+
+
+def test_a_rule_that_fell_behind_is_not_on_time(store, alive):
+    rule = enabled()
+    wake.wake()
+    assert health.is_on_time(Rule.objects.get(pk=rule.pk), timezone.now()) is True
+    assert strip(now=timezone.now() + timedelta(minutes=10)).rules_on_time == 0
+
+
+def test_a_gap_is_counted_and_listed_with_its_reason(store, alive):
+    store.append(mapped(*attack(YEARS_AGO)), batch=f"health:{next(batches)}")
+    enabled()
+    assert strip().gaps == 1
+    (one,) = health.rule_health(actor=ACTOR)
+    assert [gap.reason for gap in one.gaps] == ["new_rule"]
+    wake.wake()
+    (one,) = health.rule_health(actor=ACTOR)
+    assert (one.gaps, [gap.reason for gap in one.filled_gaps]) == ((), ["new_rule"])
+    assert (one.lag_tolerance, one.counts) == (timedelta(minutes=3), {"succeeded": 2})
+
+
+def test_a_process_without_a_sign_of_life_is_named(store):
+    heartbeat.beat("beat")
+    assert "No sign of life from worker. Is manage.py up running?" in strip().problems
+    assert len(strip(now=timezone.now() + timedelta(minutes=5)).signs) == 2
+    assert said(strip(now=timezone.now() + timedelta(minutes=5)))[-1] == (
+        "failed",
+        "No sign of life from beat and worker",
+    )
+
+
+def test_work_that_was_given_up_or_waits_too_long_is_shown(store, alive):
+    now = timezone.now()
+    OutboxRow.objects.create(
+        kind="run_pivot", key="a", state=OutboxState.FAILED, attempts=8, not_before=now, error="no host"
+    )
+    OutboxRow.objects.create(kind="run_pivot", key="b", not_before=now)
+    OutboxRow.objects.filter(key="b").update(created_at=now - timedelta(minutes=5))
+    found = strip()
+    assert "Given up after 8 attempts: run_pivot. no host" in found.problems
+    assert ("failed", "2 pieces of work stuck") in said(found)
+
+
+def test_a_running_import_is_shown(store, alive):
+    Import.objects.create(status=ImportStatus.RUNNING)
+    assert ("running", "1 import running") in said(strip())
+
+
+def test_an_unreadable_segment_is_shown_with_its_reason(store, alive):
+    store.append(mapped(*attack(YEARS_AGO)), batch=f"health:{next(batches)}")
+    Segment.objects.update(state="unreadable", last_error="the file is missing")
+    assert strip().problems[-1].endswith("is unreadable: the file is missing")
+
+
+def test_an_outsider_sees_nothing(store, alive, outsider):
+    enabled()
+    wake.wake()
+    found = health.strip(actor=outsider)
+    assert (found.rules_enabled, found.last_run_at, found.gaps) == (0, None, 0)
+    assert health.rule_health(actor=outsider) == []
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_rules_cost_the_same_queries_however_many(store, alive, number, django_assert_num_queries):
+    for name in range(number):
+        enabled(f"rule-{name}")
+    wake.wake()
+    with django_assert_num_queries(7):
+        assert len(health.rule_health(actor=ACTOR)) == number
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(4, "4 s ago"), (130, "2 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")]
+)
+def test_times_are_said_as_people_say_them(seconds, words):
+    assert health.ago(timedelta(seconds=seconds)) == words
