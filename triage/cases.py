@@ -73,9 +73,7 @@ def refresh(case: Case) -> None:
     stands = standings(case)
     case.questions_total = len(stands)
     case.questions_answered = sum(standing.state != QuestionState.OPEN for standing in stands)
-    case.no_telemetry_count = sum(
-        any(" telemetry from host " in gap for gap in standing.gaps) for standing in stands
-    )
+    case.no_telemetry_count = sum(standing.lacks_telemetry for standing in stands)
     case.blocked_count = sum(
         run.state in (PivotState.BLOCKED, PivotState.FAILED) for run in latest_runs(case)
     )

@@ -14,13 +14,11 @@ from detections.enums import TelemetryKind
 from detections.journal import canonical_json
 from detections.stores.base import Coverage
 from triage import journal
-from triage.enums import PivotState
 from triage.errors import TriageError
 from triage.models import Case, Evidence, PivotRun
 
 # What a pivot keeps; its total is counted past it.
 MOST_ROWS = 500
-ANSWERED = (PivotState.HITS, PivotState.NO_HITS)
 KIND_WORDS = {
     TelemetryKind.PROCESS: "process",
     TelemetryKind.CONNECTION: "connection",

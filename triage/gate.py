@@ -105,10 +105,10 @@ def _question_blocks(question: Standing) -> list[Block]:
         QuestionState.UNRESOLVED: "it stays unresolved",
         QuestionState.NOT_APPLICABLE: '"not applicable" never counts toward benign',
     }
-    sentences = list(question.lower_blocks(has_confirmation=question.is_confirmed))
     if question.state == QuestionState.LOWER:
+        sentences = question.lower_blocks(has_confirmation=question.is_confirmed)
         sentences += question.contradictions
     else:
-        sentences.insert(0, told[QuestionState(question.state)])
-        sentences = [sentence for sentence in sentences if "no confirmation record" not in sentence]
+        unseen = question.unseen(has_confirmation=question.is_confirmed)
+        sentences = [told[QuestionState(question.state)], *unseen]
     return [Block(f"{question.name}: {sentence}.", question.key) for sentence in sentences]

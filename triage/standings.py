@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from triage.enums import CheckState, PivotState, Points, QuestionState
-from triage.evidence import ANSWERED, coverage_of, kind_word, latest_runs, missing_sentence
+from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
 from triage.guide_versions import guide_of
 from triage.guides.model import Guide, Requirement
 from triage.guides.model import Question as GuideQuestion
@@ -17,7 +18,8 @@ _WAITING = (PivotState.NOT_RUN, PivotState.RUNNING)
 class Standing:
     """One question, as the gate and the answer form see it. Sentences have no full stop.
 
-    gaps: missing telemetry and pivots that gave no answer. waiting: pivots that have not run yet.
+    gaps: missing telemetry and pivots that gave no answer. lacks_telemetry: some of them is telemetry that
+    the host does not send. waiting: pivots that have not run yet.
     is_confirmed: the standing answer cites a confirmation. contradictions: what has turned up against a
     *lower* since it was given.
     """
@@ -27,6 +29,7 @@ class Standing:
     title: str
     state: str
     gaps: tuple[str, ...] = ()
+    lacks_telemetry: bool = False
     waiting: tuple[str, ...] = ()
     needs_confirmation: bool = False
     confirmation_replaces_telemetry: bool = False
@@ -37,11 +40,14 @@ class Standing:
     def name(self) -> str:
         return f"Question {self.position}"
 
+    def unseen(self, *, has_confirmation: bool) -> list[str]:
+        """What could not be looked at, as far as a cited confirmation does not stand in for it."""
+        is_replaced = has_confirmation and self.confirmation_replaces_telemetry
+        return [*self.waiting, *(() if is_replaced else self.gaps)]
+
     def lower_blocks(self, *, has_confirmation: bool) -> list[str]:
         """What forbids to lower the question, given that a confirmation is (not) cited."""
-        blocks = list(self.waiting)
-        if not (has_confirmation and self.confirmation_replaces_telemetry):
-            blocks += self.gaps
+        blocks = self.unseen(has_confirmation=has_confirmation)
         if self.needs_confirmation and not has_confirmation:
             blocks.append("no confirmation record is cited, and the guide demands one")
         return blocks
@@ -92,6 +98,7 @@ def _standing(
         title=question.title,
         state=question.state,
         gaps=tuple(_gaps(case, requires, own, runs)),
+        lacks_telemetry=any(_is_missing(own, runs, kind) for kind in requires.telemetry),
         waiting=tuple(f'the pivot "{run.label}" has not run yet' for run in own if run.state in _WAITING),
         needs_confirmation=requires.confirmation,
         confirmation_replaces_telemetry=requires.confirmation_replaces_telemetry,
@@ -109,12 +116,22 @@ def _gaps(
 ) -> Iterable[str]:
     host = case.host_name or case.host_id
     for kind in requires.telemetry:
-        entry = coverage_of(own, kind.value) or coverage_of(runs, kind.value)
+        entry = _seen(own, runs, kind)
         if entry is None and not any(run.state in _WAITING for run in own):
             yield f"whether {kind_word(kind.value)} telemetry exists is not known: no pivot could look"
         elif entry is not None and not entry["present"]:
             yield missing_sentence(entry, host)
     yield from (_unanswered(run) for run in own if _counts(run, requires))
+
+
+def _seen(own: Sequence[PivotRun], runs: Sequence[PivotRun], kind: str) -> dict[str, Any] | None:
+    """What the question's own pivots learned of a kind, else what any pivot of the case did."""
+    return coverage_of(own, kind) or coverage_of(runs, kind)
+
+
+def _is_missing(own: Sequence[PivotRun], runs: Sequence[PivotRun], kind: str) -> bool:
+    entry = _seen(own, runs, kind)
+    return entry is not None and not entry["present"]
 
 
 def _counts(run: PivotRun, requires: Requirement) -> bool:
@@ -147,7 +164,3 @@ def has_answered_pivot(case: Case, question_key: str) -> bool:
     return any(
         run.question_key == question_key and run.state == PivotState.NO_HITS for run in latest_runs(case)
     )
-
-
-def is_answered(run: PivotRun) -> bool:
-    return run.state in ANSWERED

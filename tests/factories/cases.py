@@ -28,10 +28,13 @@ def shipped_rule() -> Rule:
     return summary.rules[0]
 
 
-def cases_of(*scenarios: str, rule: Rule | None = None) -> list[Case]:
+def cases_of(*scenarios: str) -> list[Case]:
     """The cases that shipped scenarios open, their pivots run."""
-    rule = rule or shipped_rule()
-    paths = [SHIPPED / "scenarios" / f"{name}.ndjson" for name in scenarios]
+    return cases_from([SHIPPED / "scenarios" / f"{name}.ndjson" for name in scenarios], shipped_rule())
+
+
+def cases_from(paths: list[Path], rule: Rule) -> list[Case]:
+    """The cases that a rule opens over imported files."""
     import_captures(paths, store=event_store(), actor=ACTOR)
     return detect(rule)
 

@@ -3,12 +3,13 @@
 import pytest
 from django.utils import timezone
 
-from tests.factories.cases import cases_of
+from tests.factories.cases import ACTOR, cases_from, cases_of, shipped_rule
 from triage.cases import close_case
 from triage.confirmations import add_confirmation
 from triage.enums import CheckState, Disposition, PivotState
 from triage.errors import AnswerRefusedError, GateClosedError
 from triage.evidence import is_unchanged, latest_runs
+from triage.facts import case_facts
 from triage.gate import gate
 from triage.models import Case, CheckResult, Evidence
 from triage.questions import answer_question, why_not_lower
@@ -152,3 +153,31 @@ def test_an_unclear_case_is_handed_on_as_suspicious(unclear, analyst):
 def test_the_disabled_choice_says_why(unclear):
     question = unclear.questions.get(position=4)
     assert why_not_lower(question) == ["No DNS telemetry from host ops-ws-0217; last seen never."]
+
+
+def test_a_real_capture_with_a_wrong_clock_is_a_case_that_says_so(store, captures):
+    """Sysmon of 2019: found only in event.created order, and its `source` is the victim itself."""
+    rule = shipped_rule()
+    (case,) = cases_from([captures / "LM_DCOM_MSHTA_LethalHTA_Sysmon_3_1.evtx"], rule)
+    facts = case_facts(case, actor=ACTOR)
+    assert (case.time_basis, case.remote_ip, case.host_name) == ("clock_repaired", "10.0.2.17", "IEWIN7")
+    assert (facts.remote.ip, facts.remote.port, facts.host.is_derived) == ("10.0.2.17", "55683", True)
+    assert "Event 2 claims to be 3.975 s earlier than event 1" in facts.time_basis_note
+    assert states(case)["files"] == PivotState.NO_TELEMETRY
+    assert PivotState.FAILED not in states(case).values()
+
+
+def test_a_check_that_fires_after_the_answer_contradicts_it(store, analyst):
+    case = cases_of("benign")[0]
+    record = confirm(case, analyst)
+    for position in range(1, 8):
+        answer(case, position, "lower", analyst, confirmations=[record.pk])
+    late = CheckResult.objects.get(case=case, key="shell_started")
+    late.state, late.evaluated_at = CheckState.FIRED, timezone.now()
+    late.save()
+    (block,) = gate(case).of("benign").blocks
+    assert block.sentence == (
+        'Question 6: the check "mshta started a shell or a script host" fired after it was lowered.'
+    )
+    answer(case, 6, "lower", analyst, rationale="a known script", confirmations=[record.pk])
+    assert gate(case).of("benign").is_open
