@@ -64,6 +64,10 @@ class UtcDateTimeField(forms.DateTimeField):
 
 
 class ConfirmationForm(forms.Form):
+    # It stands folded inside the answer's form: a browser refuses to send that with an empty required field
+    # which it can't show. The server says what is missing.
+    use_required_attribute = False
+
     kind = forms.ChoiceField(choices=ConfirmationKind.choices, label="What it is")
     reference = forms.CharField(max_length=255, label="Reference")
     confirmed_by = forms.CharField(max_length=255, label="Confirmed by")
