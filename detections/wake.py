@@ -49,12 +49,17 @@ def run_now(rules: Iterable[Rule], *, actor: Actor, now: datetime | None = None)
         return run.run_rules(rules, actor=actor, trigger=RunTrigger.MANUAL, now=now)
 
 
-def due(*, now: datetime | None = None) -> list[Rule]:
-    """The enabled rules whose time has come: never run, by their schedule, or since new telemetry came."""
+def due(*, now: datetime | None = None, pause: timedelta | None = None) -> list[Rule]:
+    """The enabled rules whose time has come: never run, by their schedule, or since new telemetry came.
+
+    pause: how long new telemetry waits after a rule's last run; a wake's interval unless told, since a run
+    that fails stays due.
+    """
     now = now or timezone.now()
+    pause = timedelta(seconds=settings.WAKE_SECONDS) if pause is None else pause
     entries = schedules.entries()
     rules = Rule.objects.runnable().filter(current__isnull=False)
-    return [rule for rule in rules if _is_due(rule, entries.get(schedules.entry_name(rule)), now)]
+    return [rule for rule in rules if _is_due(rule, entries.get(schedules.entry_name(rule)), now, pause)]
 
 
 def request_wake(*, now: datetime | None = None) -> int:
@@ -72,11 +77,10 @@ def request_wake(*, now: datetime | None = None) -> int:
     return count
 
 
-def _is_due(rule: Rule, entry: PeriodicTask | None, now: datetime) -> bool:
+def _is_due(rule: Rule, entry: PeriodicTask | None, now: datetime, pause: timedelta) -> bool:
     if rule.last_run_at is None:
         return True
-    # A run that fails stays due: it must not be tried more often than this.
-    if rule.due_since and now - rule.last_run_at >= timedelta(seconds=settings.WAKE_SECONDS):
+    if rule.due_since and now - rule.last_run_at >= pause:
         return True
     if entry is None or not schedules.fits(entry, rule):
         entry = schedules.sync_entry(rule)

@@ -15,5 +15,5 @@ class Command(BaseCommand):
         for line in found:
             self.stderr.write(line)
         if found:
-            raise CommandError(f"{len(found)} violations.")
+            raise CommandError(f"Invariants are violated, {len(found)} times.")
         self.stdout.write(f"{len(invariants.CHECKS)} invariants hold.")

@@ -2,6 +2,7 @@
 
 import time
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -68,7 +69,9 @@ def _run(rule: Rule | None) -> list[RuleRun]:
     actor = system("run_due command")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        runs = wake.run_now(wake.due() if rule is None else [rule], actor=actor)
+        # Whoever waits in front of it wants what is there now.
+        rules = wake.due(pause=timedelta()) if rule is None else [rule]
+        runs = wake.run_now(rules, actor=actor)
         if runs is not None:
             return runs
         if time.monotonic() > deadline:
@@ -83,7 +86,7 @@ def _print(console: Console, runs: list[RuleRun]) -> None:
     if not runs:
         console.print("No rule is due.")
         return
-    table = Table(title=f"{len(runs)} runs")
+    table = Table(title="1 run" if len(runs) == 1 else f"{len(runs)} runs")
     for name in ("Rule", "Status", "Searched"):
         table.add_column(name, overflow="fold")
     for name in ("Events", "New alerts", "Known", "Clock-repaired", "ms"):
