@@ -64,6 +64,10 @@ class UtcDateTimeField(forms.DateTimeField):
 
 
 class ConfirmationForm(forms.Form):
+    """A confirmation record. It stands, folded, inside the answer's form, which it must not block."""
+
+    use_required_attribute = False
+
     # It stands folded inside the answer's form: a browser refuses to send that with an empty required field
     # which it can't show. The server says what is missing.
     use_required_attribute = False

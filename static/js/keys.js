@@ -68,7 +68,10 @@
     if (event.target.closest("[data-close-peek]")) {
       event.preventDefault();
       document.getElementById("peek")?.replaceChildren();
-      for (const other of rows()) other.removeAttribute("aria-selected");
+      for (const other of rows()) {
+        if (window.htmx) htmx.trigger(other, "htmx:abort");
+        other.removeAttribute("aria-selected");
+      }
       history.replaceState(null, "", event.target.closest("[data-close-peek]").href ?? location.href);
     }
     if (event.target.closest("[data-clear-selection]")) {
