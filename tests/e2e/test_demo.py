@@ -10,10 +10,11 @@ from tests.e2e.browser import sign_in_by
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-TARGET = "fin-ws-0412"
+ATTACKER = "10.20.9.118"
 AMBIGUOUS = "10.20.2.77"
 BENIGN_SOURCE = "10.20.2.15"
 QUESTIONS = 7
+GUIDE_PIVOTS = ["network", "files", "children", "libraries", "host_alerts"]
 
 
 def search(page: Page, url: str, words: str, *, tab: str = "all"):
@@ -65,8 +66,8 @@ def test_a_printed_link_signs_in_once(watched, demo):
 
 
 def test_the_due_run_finds_the_attack_within_a_minute(analyst, demo):
-    row = wait_for_rows(analyst, demo.url, TARGET, 1)
-    expect(row).to_contain_text("10.20.9.118")
+    row = wait_for_rows(analyst, demo.url, ATTACKER, 1)
+    expect(row).to_contain_text("fin-ws-0412")
     found_by = demo.ask("sorted(set(Alert.objects.values_list('run__trigger', flat=True)))")
     assert found_by in {"['schedule']", "['import']", "['import', 'schedule']"}
     assert demo.ask("Alert.objects.filter(run__isnull=True).count()") == "0"
@@ -83,14 +84,14 @@ def test_the_benign_deployment_is_fifteen_alerts_in_fifteen_cases_on_three_hosts
 
 def test_the_guide_s_pivots_have_run_by_themselves(demo, all_pivots_ran):
     states = demo.ask(
-        f"sorted(PivotRun.objects.filter(case__host_name='{TARGET}', key__startswith='investigate')"
+        f"sorted(PivotRun.objects.filter(case__remote_ip='{ATTACKER}', key__in={GUIDE_PIVOTS})"
         ".values_list('state', flat=True))"
     )
     assert states == str(["hits"] * 5)
 
 
 def test_the_attack_is_worked_and_closed_as_malicious(analyst, demo, all_pivots_ran):
-    case = open_case(analyst, demo.url, TARGET)
+    case = open_case(analyst, demo.url, ATTACKER)
     for number in range(1, QUESTIONS + 1):
         expect(analyst.get_by_text(f"Question {number} of {QUESTIONS}")).to_be_visible()
         wait_for_pivots(analyst)
@@ -110,7 +111,7 @@ def test_the_attack_is_worked_and_closed_as_malicious(analyst, demo, all_pivots_
 
     analyst.get_by_role("link", name=re.compile("^Journal")).click()
     expect(analyst.get_by_role("main")).to_contain_text("Mira Okafor")
-    closed = demo.ask(f"Case.objects.get(host_name='{TARGET}').disposition")
+    closed = demo.ask(f"Case.objects.get(remote_ip='{ATTACKER}').disposition")
     assert closed == "malicious"
 
 
@@ -129,7 +130,9 @@ def test_what_has_no_telemetry_is_shown_as_missing(analyst, demo, all_pivots_ran
         expect(
             analyst.get_by_text("We can't see this, so an empty answer means nothing here.").first
         ).to_be_visible()
-        expect(analyst.locator(".evidence-none").first).to_contain_text(kind)
+        expect(analyst.locator(".evidence-none").first).to_contain_text(
+            re.compile(f"no {kind} telemetry", re.IGNORECASE)
+        )
 
 
 def test_the_gate_refuses_to_close_it_as_benign_and_says_why(analyst, demo, all_pivots_ran):
