@@ -47,9 +47,11 @@ def fields(text: str) -> Iterator[str]:
 def main(package: Path) -> None:
     version = json.loads((package / "package.json").read_text())["version"]
     lines = fields((package / "generated" / "ecs_flat.ts").read_text())
-    print(f"# Elastic Common Schema {version}: names, types and arrays, from the npm package @elastic/ecs.")
-    print("# Copyright Elasticsearch B.V., Apache License 2.0. Made by requirements/ecs_fields.py.")
-    print("\n".join(sorted(lines)))
+    head = (
+        f"# Elastic Common Schema {version}: names, types and arrays, from the npm package @elastic/ecs.\n"
+        "# Copyright Elasticsearch B.V., Apache License 2.0. Made by requirements/ecs_fields.py.\n"
+    )
+    sys.stdout.write(head + "\n".join(sorted(lines)) + "\n")
 
 
 if __name__ == "__main__":

@@ -76,9 +76,11 @@ process.parent.Ext.ancestry kibana.alert.ancestors.id kibana.alert.rule.tags win
 winlog.event_data.AccessList winlog.event_data.PrivilegeList winlog.event_data.AccessMaskDescription
 """
 _LONGS = """
-Target.process.pid Target.process.thread.id auditd.data.socket.port azure.signinlogs.properties.status.error_code
+Target.process.pid Target.process.thread.id auditd.data.socket.port
+azure.signinlogs.properties.status.error_code
 dll.Ext.load_index dll.Ext.size event.Ext.correlation.sequence file.Ext.entry_modified kibana.alert.depth
-kibana.alert.risk_score kibana.alert.rule.version process.Ext.effective_parent.pid process.Ext.session_info.id
+kibana.alert.risk_score kibana.alert.rule.version process.Ext.effective_parent.pid
+process.Ext.session_info.id
 process.parent.Ext.real.pid process.parent.Ext.pid sysmon.file.depth winlog.process.pid winlog.process.thread.id
 winlog.version
 """

@@ -27,7 +27,7 @@ from detections.eql.ast import (
 )
 from detections.eql.evaluate import equality_of, is_inequality, is_null
 from detections.eql.fields import Field, FieldType
-from detections.eql.fragments import FALSE, NULL, TRUE, Fragment, fill, joined, parameter
+from detections.eql.fragments import FALSE, NULL, TRUE, Fragment, fill, joined, named, parameter
 from detections.eql.functions import find_function
 from detections.eql.literals import Span, span_of
 from detections.eql.patterns import ascii_fold, java_fold
@@ -218,8 +218,8 @@ class _Compiler:
         if all(span.first == span.last for span in spans):
             listed = joined(", ", [parameter(span.first) for span in spans])
             return fill("({0} IN {1})", _keyed(value, type_), listed)
-        tests = [_compared(_keyed(value, type_), Order.EQUAL, span, type_) for span in spans]
-        return joined(" OR ", tests)
+        tests = [_compared(Fragment("eql_key"), Order.EQUAL, span, type_) for span in spans]
+        return named("eql_key", _keyed(value, type_), joined(" OR ", tests))
 
     def _pattern(self, node: Pattern) -> Fragment:
         value = self.value(node.value)
@@ -294,7 +294,7 @@ def _like(pattern: str) -> str:
 
 
 def _one_of(value: Fragment, members: list[str], *, on_field: bool) -> Fragment:
-    """Equality that ignores case. On fields only ASCII letters fold, and lower() folds more: U+212A is a k."""
+    """Equality that ignores case. On fields only ASCII letters fold; lower() folds more, U+212A to k."""
     if not on_field:
         listed = joined(", ", [parameter(java_fold(member)) for member in members])
         return fill("({0} IN {1})", java_folded(value), listed)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from detections.eql.fields import FieldType
-from detections.eql.fragments import FALSE, NULL, Fragment, fill, joined, parameter
+from detections.eql.fragments import FALSE, NULL, Fragment, bound, fill, joined, named, parameter
 from detections.eql.functions import ARITHMETIC
 from detections.eql.values import address_range
 
@@ -58,7 +58,8 @@ _TAIL = rf"({_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})$"
 _PLAIN = (
     f"CASE WHEN regexp_matches({{0}}, '{_TAIL}') THEN list_transform([regexp_extract({{0}}, '{_TAIL}', 1)],"
     " lambda eql_t: lower(substr({0}, 1, length({0}) - length(eql_t)))"
-    f" || list_transform([{_V4 % 'eql_t'}], lambda eql_x: substr(eql_x, 1, 4) || ':' || substr(eql_x, 5))[1])[1]"
+    f" || list_transform([{_V4 % 'eql_t'}], lambda eql_x:"
+    " substr(eql_x, 1, 4) || ':' || substr(eql_x, 5))[1])[1]"
     " ELSE lower({0}) END"
 )
 _GROUPS = (
@@ -90,7 +91,7 @@ _VERSION_KEY = (
     f"string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 1), '.'), lambda eql_n: lpad(eql_n, 20, '0')), '/')"
     f" || CASE WHEN regexp_extract({{0}}, {_VERSION_TEXT}, 2) = '' THEN '.' ELSE '-' || array_to_string("
     f"list_transform(string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 2), '.'), lambda eql_n:"
-    " CASE WHEN regexp_full_match(eql_n, '[0-9]+') THEN '0' || lpad(eql_n, greatest(40, length(eql_n)), '0')"
+    " CASE WHEN regexp_full_match(eql_n, '[0-9]+') THEN '0' || lpad(eql_n, CAST(greatest(40, length(eql_n)) AS INTEGER), '0')"
     " ELSE '1' || eql_n END), '/') END"
     " WHEN {0} IS NOT NULL THEN 'w' || {0} END)"
 )
@@ -111,14 +112,13 @@ def call(
     if name == "number":
         return _number(arguments)
     if name == "between":
-        return _between(arguments, list(map(java_folded, arguments[:3])) if folds else list(arguments))
+        return _between(arguments, [*map(java_folded, arguments[:3])] if folds else arguments)
     searched = [*map(java_folded, arguments[:2]), *arguments[2:]] if folds else arguments
     return _CALLS[name](searched)
 
 
 def _contains(arguments: Sequence[Fragment]) -> Fragment:
-    text, part = arguments
-    return fill("CASE WHEN {0} IS NOT NULL THEN {1} <> '' AND contains({0}, {1}) END", text, part)
+    return bound("CASE WHEN {0} IS NOT NULL THEN {1} <> '' AND contains({0}, {1}) END", *arguments)
 
 
 def _whole(number: Fragment) -> Fragment:
@@ -129,63 +129,54 @@ def _index_of(arguments: Sequence[Fragment]) -> Fragment:
     text, part, *rest = arguments
     if not rest:
         return fill("(nullif(strpos({0}, {1}), 0) - 1)", text, part)
-    start = fill("least(greatest(coalesce({1}, 0), 0), length({0}))", text, _whole(rest[0]))
-    return fill("(nullif(strpos(substr({0}, {2} + 1), {1}), 0) - 1 + {2})", text, part, start)
+    start = bound("least(greatest(coalesce({1}, 0), 0), length({0}))", text, _whole(rest[0]))
+    return bound("(nullif(strpos(substr({0}, {2} + 1), {1}), 0) - 1 + {2})", text, part, start)
 
 
-def _bound(text: Fragment, position: Fragment) -> Fragment:
-    """A slice position, counted from the end where negative, held inside of the text."""
-    return fill(
-        "CASE WHEN {1} < 0 THEN greatest(length({0}) + {1}, 0) ELSE least({1}, length({0})) END",
-        text,
-        position,
-    )
+# A slice position, counted from the end where negative, held inside of the text.
+_BOUND = "(CASE WHEN {%d} < 0 THEN greatest(length({0}) + {%d}, 0) ELSE least({%d}, length({0})) END)"
 
 
 def _substring(arguments: Sequence[Fragment]) -> Fragment:
     text, start, *rest = arguments
-    end = fill("coalesce({1}, length({0}))", text, _whole(rest[0])) if rest else fill("length({0})", text)
-    first, last = _bound(text, _whole(start)), _bound(text, end)
-    return fill("substr({0}, ({1}) + 1, greatest(({2}) - ({1}), 0))", text, first, last)
+    end = bound("coalesce({1}, length({0}))", text, _whole(rest[0])) if rest else fill("length({0})", text)
+    first, last = _BOUND.replace("%d", "1"), _BOUND.replace("%d", "2")
+    sliced = f"substr({{0}}, {first} + 1, greatest({last} - {first}, 0))"
+    if not rest:
+        return bound(f"substr({{0}}, {first} + 1)", text, _whole(start))
+    return bound(sliced, text, _whole(start), end)
 
 
 def _between(arguments: Sequence[Fragment], folded: Sequence[Fragment]) -> Fragment:
-    text, left, right = folded[:3]
-    start = fill("(strpos({0}, {1}) - 1 + length({1}))", text, left)
-    rest = fill("substr({0}, {1} + 1)", text, start)
-    shortest = fill("(strpos({0}, {1}) - 1)", rest, right)
-    longest = fill("length(regexp_extract({0}, '(?s)^(.*)' || regexp_escape({1}), 1))", rest, right)
     greedy = fill("coalesce({0}, false)", arguments[3]) if len(arguments) > 3 else FALSE
-    width = fill("CASE WHEN {0} THEN {1} ELSE {2} END", greedy, longest, shortest)
-    return fill(
-        "CASE WHEN {0} IS NULL OR {4} IS NULL OR {5} IS NULL THEN NULL"
-        " WHEN {0} = '' OR {4} = '' OR {5} = '' THEN {0}"
-        " WHEN strpos({3}, {4}) = 0 OR strpos({6}, {5}) = 0 THEN ''"
-        " ELSE substr({0}, {1} + 1, {2}) END",
+    start = "(strpos({1}, {2}) - 1 + length({2}))"
+    rest = f"substr({{1}}, {start} + 1)"
+    shortest = f"strpos({rest}, {{3}}) - 1"
+    longest = f"length(regexp_extract({rest}, '(?s)^(.*)' || regexp_escape({{3}}), 1))"
+    return bound(
+        "CASE WHEN {0} IS NULL OR {2} IS NULL OR {3} IS NULL THEN NULL"
+        " WHEN {0} = '' OR {2} = '' OR {3} = '' THEN {0}"
+        f" WHEN strpos({{1}}, {{2}}) = 0 OR strpos({rest}, {{3}}) = 0 THEN ''"
+        f" ELSE substr({{0}}, {start} + 1, CASE WHEN {{4}} THEN {longest} ELSE {shortest} END) END",
         arguments[0],
-        start,
-        width,
-        text,
-        left,
-        right,
-        rest,
+        *folded[:3],
+        greedy,
     )
 
 
 def _cidr_match(arguments: Sequence[Fragment]) -> Fragment:
-    key = address_key(arguments[0])
     spans = [address_range(argument.params[0]) for argument in arguments[1:]]
-    tests = [fill("{0} BETWEEN {1} AND {2}", key, *map(parameter, span)) for span in spans if span]
-    return joined(" OR ", tests)
+    tests = [fill("eql_key BETWEEN {0} AND {1}", *map(parameter, span)) for span in spans if span]
+    return named("eql_key", address_key(arguments[0]), joined(" OR ", tests))
 
 
 def _number(arguments: Sequence[Fragment]) -> Fragment:
     text = arguments[0]
     base: Any = arguments[1].params[0] if len(arguments) > 1 and arguments[1].params else None
     if base in (None, 10):
-        plain = fill(
-            f"nullif(nullif(TRY_CAST(CASE WHEN regexp_full_match({{0}}, '{_NUMBER}') THEN {{0}} END AS DOUBLE),"
-            " 'infinity'::DOUBLE), '-infinity'::DOUBLE)",
+        plain = bound(
+            "nullif(nullif(TRY_CAST(CASE WHEN"
+            f" regexp_full_match({{0}}, '{_NUMBER}') THEN {{0}} END AS DOUBLE), 'infinity'::DOUBLE), '-infinity'::DOUBLE)",
             text,
         )
         if base == 10:
@@ -203,12 +194,12 @@ def _radix(text: Fragment, base: int) -> Fragment:
     prefix = "(0[xX])?" if base == 16 else ""
     valid = f"'(?i)[+-]?{prefix}[{digits}]{{1,24}}'"
     bare = fill(f"lower(regexp_replace({{0}}, '^[+-]?{prefix}', ''))", text)
-    value = fill(
-        f"list_reduce(list_transform(string_split({{0}}, ''), lambda eql_d: CAST(strpos('{digits}', eql_d) - 1"
-        f" AS HUGEINT)), lambda eql_a, eql_b: eql_a * {base} + eql_b)",
+    value = bound(
+        f"list_reduce(list_transform(string_split({{0}}, ''), lambda eql_d:"
+        f" CAST(strpos('{digits}', eql_d) - 1 AS HUGEINT)), lambda eql_a, eql_b: eql_a * {base} + eql_b)",
         bare,
     )
-    return fill(
+    return bound(
         f"CASE WHEN regexp_full_match({{0}}, {valid}) THEN CAST(TRY_CAST({{1}}"
         " * CASE WHEN starts_with({0}, '-') THEN -1 ELSE 1 END AS BIGINT) AS DOUBLE) END",
         text,

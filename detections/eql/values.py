@@ -143,7 +143,7 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def _width(found: dict[str, str | None], start: datetime) -> timedelta:
-    """How long the smallest named part lasts. Elasticsearch rounds up hours and below, not days of a month."""
+    """How long the smallest named part lasts; Elasticsearch rounds up hours and below, never days."""
     if fraction := found["fraction"]:
         return timedelta(milliseconds=1) if len(fraction) <= 3 else _MICROSECOND
     for part, width in (("second", 1), ("minute", 60), ("hour", 3600)):
