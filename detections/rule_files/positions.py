@@ -6,6 +6,7 @@ it is used after `tomllib` has accepted the text, so it need not judge it.
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from detections.errors import Location
@@ -57,13 +58,18 @@ class _Place:
 
 
 class TomlPositions:
-    """Positions of the keys of a TOML text that `tomllib` accepts."""
+    """Positions of the keys of a TOML text that `tomllib` accepts.
+
+    The text is looked through when the first position is asked for: most files have no fault.
+    """
 
     def __init__(self, text: str, path: str) -> None:
-        self.path = path
-        self._places: dict[tuple[Key, ...], _Place] = {}
+        self.text, self.path = text, path
         self._counts: dict[tuple[Key, ...], int] = {}
-        self._scan(text.splitlines())
+
+    @cached_property
+    def _places(self) -> dict[tuple[Key, ...], _Place]:
+        return self._scanned(self.text.splitlines())
 
     def location(self, *keys: Key) -> Location:
         for length in range(len(keys), 0, -1):
@@ -79,28 +85,32 @@ class TomlPositions:
         offset = place.text_offset if line == 1 else 0
         return Location(self.path, place.text_line + line - 1, column + offset)
 
-    def _scan(self, lines: list[str]) -> None:
+    def _scanned(self, lines: list[str]) -> dict[tuple[Key, ...], _Place]:
+        places: dict[tuple[Key, ...], _Place] = {}
         table: tuple[Key, ...] = ()
         number = 0
         while number < len(lines):
             line = lines[number]
             if header := _HEADER.match(line):
-                table = self._open(header[2], number + 1, is_array=header[1] == "[[")
-                self._places.setdefault(table, _Place(number + 1, number + 1, 0))
+                table = self._opened(header[2], number + 1, places, is_array=header[1] == "[[")
+                places.setdefault(table, _Place(number + 1, number + 1, 0))
             elif assignment := _ASSIGNMENT.match(line):
                 keys = (*table, *_parts(assignment[1]))
-                self._places.setdefault(keys, _place(lines, number, assignment.end()))
+                places.setdefault(keys, _place(lines, number, assignment.end()))
                 number = _end_of_value(lines, number, assignment.end())
             number += 1
+        return places
 
-    def _open(self, name: str, line: int, *, is_array: bool) -> tuple[Key, ...]:
+    def _opened(
+        self, name: str, line: int, places: dict[tuple[Key, ...], _Place], *, is_array: bool
+    ) -> tuple[Key, ...]:
         """The path of a table header, with the index of each array of tables that it passes through."""
         parts = _parts(name)
         path: tuple[Key, ...] = ()
         for number, part in enumerate(parts):
             path = (*path, part)
             if is_array and number == len(parts) - 1:
-                self._places.setdefault(path, _Place(line, line, 0))
+                places.setdefault(path, _Place(line, line, 0))
                 self._counts[path] = self._counts.get(path, -1) + 1
             if path in self._counts:
                 path = (*path, self._counts[path])

@@ -44,11 +44,14 @@ class MappedEvent:
     """An ECS document on its way into the store, with its identity.
 
     identity: SHA-256 hex, see `detections.ingest.identity`. source: what it came from, for people.
+    record_id: what its capture calls it: the document's `_id`, a Windows event's record number, else `L` and
+    the line.
     """
 
     identity: str
     document: Document
     source: str = ""
+    record_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
