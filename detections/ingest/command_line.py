@@ -4,6 +4,9 @@ Rules: "Parsing C command-line arguments" and CommandLineToArgvW in Microsoft's 
 argument knows no escape: it ends at the next quote if it starts with one, else at the next blank.
 """
 
+from detections import ecs
+from detections.ecs import Document
+
 _BLANKS = " \t"
 _QUOTE, _SLASH = '"', "\\"
 
@@ -19,6 +22,17 @@ def arguments(command_line: str) -> list[str]:
         argument, at = _argument(text, at)
         found.append(argument)
     return found
+
+
+def put(document: Document, text: str, under: str = "process") -> None:
+    """A process's command line with its arguments and their number."""
+    if not text:
+        return
+    ecs.put(document, f"{under}.command_line", text)
+    found = arguments(text)
+    if found:
+        ecs.put(document, f"{under}.args", found)
+        ecs.put(document, f"{under}.args_count", len(found))
 
 
 def _program(text: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ object repeats a key, its last value counts, as in most readers of JSON.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import orjson
@@ -13,7 +14,9 @@ import orjson
 from detections import ecs
 from detections.ecs import Document
 from detections.errors import RecordError, SourceError
-from detections.ingest import identity, moments
+from detections.ingest import identity, moments, windows_json, winlog
+from detections.ingest.windows_json import JsonEvent, Value
+from detections.ingest.windows_time import Clock
 from detections.stores.base import MappedEvent
 
 LINE_LIMIT = 1024 * 1024
@@ -24,18 +27,36 @@ _TIMES = ("@timestamp", "event.created", "event.start", "event.end", "event.inge
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def events(stream: BinaryIO, name: str) -> Iterator[MappedEvent | RecordError]:
+def events(stream: BinaryIO, name: str, clock: Clock | None = None) -> Iterator[MappedEvent | RecordError]:
     """The documents of a stream, and a RecordError for each line that is none; blank lines are passed over.
 
-    name: the file's, for the events' source. Raises SourceError, after what is readable, where the stream
-    itself breaks (a torn gzip file).
+    A Windows event that nobody has mapped yet (`windows_json`) is mapped; any other document stays as it is.
+    name: the file's, for the events' source. clock: the file's, for events whose times may be off. Raises
+    SourceError, after what is readable, where the stream itself breaks (a torn gzip file).
     """
+    clock = clock or Clock()
     for number, line in _lines(stream):
         if line is None:
             reason = f"The line is longer than {LINE_LIMIT:,} bytes."
             yield RecordError(reason, position=f"line {number}")
         elif line.strip():
-            yield _event(line, number, name)
+            yield _event(line, number, name, clock)
+
+
+def flattened_values(stream: BinaryIO) -> Iterator[Value]:
+    """The flattened Sysmon events among the lines of a stream, as far as they can be read."""
+    try:
+        for _, line in _lines(stream):
+            if line is None or b'"UtcTime"' not in line:
+                continue
+            try:
+                value = _unwrapped(_parsed(line))[0]
+            except RecordError:
+                continue
+            if "EventID" in value:
+                yield value
+    except SourceError:
+        return
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
@@ -56,15 +77,35 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         ) from error
 
 
-def _event(line: bytes, number: int, name: str) -> MappedEvent | RecordError:
+def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | RecordError:
     try:
-        document, document_id = _unwrapped(_parsed(line))
-        _check_times(document)
+        value, document_id = _unwrapped(_parsed(line))
+        record_id = document_id or ecs.text(value, "_id") or f"L{number}"
+        reader = windows_json.reader_of(value)
+        if reader is not None:
+            known_as = "" if document_id else identity.of_document(value)
+            event = _windows_event(reader(value, clock), document_id, known_as, f"{name}:{number}")
+            return replace(event, record_id=record_id)
+        _check_times(value)
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
-    dataset = identity.dataset_of(document)
-    known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(document)
-    return MappedEvent(known_as, document, f"{name}:{number}")
+    dataset = identity.dataset_of(value)
+    known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(value)
+    return MappedEvent(known_as, value, f"{name}:{number}", record_id)
+
+
+def _windows_event(event: JsonEvent, document_id: str, known_as: str, source: str) -> MappedEvent:
+    """The mapped event. known_as: its identity by content, if it has no number of its own.
+
+    The identity rests on what the source says, never on a correction, which may change when the file grows.
+    """
+    record = event.record
+    document = winlog.document_of_json(event)
+    if document_id:
+        known_as = identity.of_source(identity.dataset_of(document), document_id)
+    elif record.record_id and record.computer:
+        known_as = identity.of_windows_record(record.computer, record.channel, record.record_id, event.logged)
+    return MappedEvent(known_as, document, source)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

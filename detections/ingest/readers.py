@@ -10,7 +10,9 @@ from typing import BinaryIO, Literal
 
 from detections.errors import RecordError, SourceError
 from detections.ingest import evtx, identity, ndjson, winlog
+from detections.ingest.windows_json import Value
 from detections.ingest.windows_record import WindowsRecord
+from detections.ingest.windows_time import Clock
 from detections.stores.base import MappedEvent
 
 SUFFIXES = (".evtx", ".ndjson", ".jsonl", ".json")
@@ -61,8 +63,13 @@ class Capture:
         yield from (
             _windows_events(stream, self.path.name)
             if kind == "evtx"
-            else ndjson.events(stream, self.path.name)
+            else ndjson.events(stream, self.path.name, Clock(self._flattened_values))
         )
+
+    def _flattened_values(self) -> Iterator[Value]:
+        """A pass of its own over the file, which does not move this one's position."""
+        with self.path.open("rb") as file:
+            yield from ndjson.flattened_values(_opened(file))
 
 
 def open_capture(path: Path) -> Capture:
@@ -148,4 +155,4 @@ def _windows_event(record: WindowsRecord, name: str) -> MappedEvent | RecordErro
     known_as = identity.of_windows_record(
         record.computer, record.channel, record.record_id, record.time_created
     )
-    return MappedEvent(known_as, document, f"{name} record {record.record_id}")
+    return MappedEvent(known_as, document, f"{name} record {record.record_id}", record.record_id)

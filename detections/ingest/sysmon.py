@@ -54,6 +54,7 @@ _MEANINGS: dict[str, tuple[list[str], list[str], list[str] | str]] = {
     "29": (["file"], ["creation"], "FileExecutableDetected"),
     "255": (["process"], ["error"], "Error"),
 }
+CODES = frozenset(_MEANINGS)
 _PROCESS_HASHES = frozenset({"1", "23", "24", "25", "26"})
 _FILE_HASHES = frozenset({"6", "7", "15", "29"})
 _IMAGE_DETAILS = {
@@ -117,21 +118,13 @@ def _put_process(document: Document, data: _Data) -> None:
     ecs.put(document, "process.executable", image)
     ecs.put(document, "process.name", base_name(image))
     ecs.put(document, "process.working_directory", _take(data, "CurrentDirectory"))
-    _put_command_line(document, _take(data, "CommandLine"), "process")
+    command_line.put(document, _take(data, "CommandLine"))
     parent = _take(data, "ParentImage")
     ecs.put(document, "process.parent.entity_id", _take(data, "ParentProcessGuid"))
     ecs.put(document, "process.parent.pid", number(_take(data, "ParentProcessId")))
     ecs.put(document, "process.parent.executable", parent)
     ecs.put(document, "process.parent.name", base_name(parent))
-    _put_command_line(document, _take(data, "ParentCommandLine"), "process.parent")
-
-
-def _put_command_line(document: Document, text: str, under: str) -> None:
-    ecs.put(document, f"{under}.command_line", text)
-    arguments = command_line.arguments(text)
-    if arguments:
-        ecs.put(document, f"{under}.args", arguments)
-        ecs.put(document, f"{under}.args_count", len(arguments))
+    command_line.put(document, _take(data, "ParentCommandLine"), "process.parent")
 
 
 def _put_image_details(document: Document, data: _Data, event_id: str) -> None:

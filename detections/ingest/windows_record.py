@@ -123,7 +123,7 @@ def _data(block: Any) -> dict[str, str]:
         if name == "Data":
             found.update(_nameless(value))
         else:
-            found[name] = _value(name, value)
+            found[name] = data_text(name, value)
     return found
 
 
@@ -133,7 +133,8 @@ def _nameless(value: Any) -> dict[str, str]:
     return {f"param{number}": _text(item) for number, item in enumerate(items, 1)}
 
 
-def _value(name: str, value: Any) -> str:
+def data_text(name: str, value: Any) -> str:
+    """A value of the data as text; a field that is named as a GUID gets Windows' form of one."""
     # Only fields named as GUIDs: a command line that happens to be one must stay as it was typed.
     text = _text(value)
     return guid(text) if name.lower().endswith(("guid", "uuid")) else text

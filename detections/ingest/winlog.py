@@ -5,7 +5,8 @@ from collections.abc import Callable
 from detections import ecs
 from detections.ecs import Document
 from detections.errors import RecordError
-from detections.ingest import moments, sysmon, windows_security
+from detections.ingest import moments, sysmon, windows_security, windows_time
+from detections.ingest.windows_json import JsonEvent
 from detections.ingest.windows_record import WindowsRecord
 
 ECS_VERSION = "8.17.0"
@@ -46,6 +47,32 @@ def document_of(record: WindowsRecord) -> Document:
     else:
         _put_all(document, "winlog.event_data", record.data)
     return document
+
+
+def document_of_json(event: JsonEvent) -> Document:
+    """The ECS document of a Windows event out of JSON: the event mapped, and what else its source said.
+
+    A host.id of the source counts more than a derived one. A corrected time is marked with what was added.
+    Raises RecordError as `document_of` does, and where the source has a value at the place of an object.
+    """
+    document = document_of(event.record)
+    if ecs.get(event.rest, "host.id") is not None:
+        del document["host"]["id"], document["casewright"]
+    if event.correction:
+        ecs.put(document, "casewright.time_corrected", windows_time.offset_text(event.correction))
+    _add_rest(document, event.rest, "")
+    return document
+
+
+def _add_rest(document: Document, rest: Document, under: str) -> None:
+    for name, value in rest.items():
+        mapped = document.get(name)
+        if mapped is None:
+            document[name] = value
+        elif isinstance(mapped, dict) and isinstance(value, dict):
+            _add_rest(mapped, value, f"{under}{name}.")
+        elif isinstance(mapped, dict) != isinstance(value, dict):
+            raise RecordError(f"{under}{name} is an object in ECS and a value here, or the other way round.")
 
 
 def _common(record: WindowsRecord) -> Document:
