@@ -68,16 +68,18 @@
     if (event.target.closest("[data-close-peek]")) {
       event.preventDefault();
       document.getElementById("peek")?.replaceChildren();
-      for (const other of rows()) {
-        if (window.htmx) htmx.trigger(other, "htmx:abort");
-        other.removeAttribute("aria-selected");
-      }
+      for (const other of rows()) other.removeAttribute("aria-selected");
       history.replaceState(null, "", event.target.closest("[data-close-peek]").href ?? location.href);
     }
     if (event.target.closest("[data-clear-selection]")) {
       for (const box of document.querySelectorAll("[data-rows] input[type=checkbox]")) box.checked = false;
       bulk();
     }
+  });
+
+  // An answer that comes after the panel was closed must not open it again.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id === "peek" && !current()) event.detail.shouldSwap = false;
   });
 
   // The panel came by htmx and does not know the list's address.

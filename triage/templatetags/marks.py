@@ -120,7 +120,7 @@ def sla(case: Case, form: str = "age") -> SafeString:
     else:
         text = age(case.opened_at) if form == "age" else f"{span(case.due_at - now)} left"
     if form == "due":
-        text = format_html("{}, due {} UTC", text, when(case.due_at, "minute", "due"))
+        text = format_html("<span>{}, due {} UTC</span>", text, when(case.due_at, "minute", "due"))
     return format_html('<span class="sla s-{}">{}{}</span>', level, _ring(min(max(used, 0), 1)), text)
 
 
