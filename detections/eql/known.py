@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from detections.eql.fields import Field, FieldCatalogue, FieldType
 
-# Whatever stands below these is text, unless it is listed in INTEGRATION_FIELDS or was seen with another type.
+# Whatever stands below these is text, unless it is listed further down or was seen with another type.
 FAMILIES = (
     "auditd.data.",
     "aws.cloudtrail.",
@@ -81,7 +81,8 @@ azure.signinlogs.properties.status.error_code
 dll.Ext.load_index dll.Ext.size event.Ext.correlation.sequence file.Ext.entry_modified kibana.alert.depth
 kibana.alert.risk_score kibana.alert.rule.version process.Ext.effective_parent.pid
 process.Ext.session_info.id
-process.parent.Ext.real.pid process.parent.Ext.pid sysmon.file.depth winlog.process.pid winlog.process.thread.id
+process.parent.Ext.real.pid process.parent.Ext.pid sysmon.file.depth winlog.process.pid
+winlog.process.thread.id
 winlog.version
 """
 _DOUBLES = """

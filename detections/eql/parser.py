@@ -30,10 +30,9 @@ from detections.eql.ast import (
     SequenceQuery,
     Stage,
 )
-from detections.eql.lexer import KEYWORDS, Token, TokenKind, tokens
-from detections.errors import EqlSyntaxError
+from detections.eql.cursor import ORDERS, Cursor
+from detections.eql.lexer import KEYWORDS, Token, TokenKind
 
-_ORDERS = {order.value for order in Order}
 _PATTERNS = {
     ":": (Dialect.WILDCARD, True),
     "like": (Dialect.WILDCARD, False),
@@ -43,19 +42,6 @@ _PATTERNS = {
 }
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _UNSUPPORTED_PIPES = frozenset(["count", "filter", "sort", "unique", "unique_count"])
-_WRITTEN_FOR = {
-    "AND": "and",
-    "OR": "or",
-    "NOT": "not",
-    "IN": "in",
-    "WHERE": "where",
-    "LIKE": "like",
-    "TRUE": "true",
-    "FALSE": "false",
-    "NULL": "null",
-    "BY": "by",
-    "WITH": "with",
-}
 _MOST_RUNS = 100
 _DEEPEST = 100
 
@@ -76,131 +62,73 @@ def parse_condition(text: str) -> Expression:
     return condition
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens = tokens(text)
-        self._index = 0
+        super().__init__(text)
         self._depth = 0
-
-    # Tokens
-
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._index]
-
-    def _next(self) -> Token:
-        token = self._token
-        self._index += token.kind is not TokenKind.END
-        return token
-
-    def _is(self, *written: str, ahead: int = 0) -> bool:
-        token = self._tokens[min(self._index + ahead, len(self._tokens) - 1)]
-        return token.kind in (TokenKind.WORD, TokenKind.SYMBOL) and token.text in written
-
-    def _take(self, *written: str) -> Token | None:
-        return self._next() if self._is(*written) else None
-
-    def _expect(self, written: str, hint: str = "") -> Token:
-        if not self._is(written):
-            raise self._unexpected(f"expected {written!r}", hint)
-        return self._next()
-
-    def expect_end(self) -> None:
-        if self._token.kind is not TokenKind.END:
-            raise self._unexpected("expected the end of the query", self._end_hint())
-
-    # Faults
-
-    def _fault(self, message: str, at: Position, hint: str = "") -> EqlSyntaxError:
-        return EqlSyntaxError(message, text=self._text, line=at.line, column=at.column, hint=hint)
-
-    def _unexpected(self, message: str, hint: str = "") -> EqlSyntaxError:
-        token = self._token
-        found = "the query ends here" if token.kind is TokenKind.END else f"found {token.text!r}"
-        return self._fault(f"{message}, but {found}", token.at, hint or self._spelling_hint())
-
-    def _spelling_hint(self) -> str:
-        token = self._token
-        if token.kind is TokenKind.WORD and token.text in _WRITTEN_FOR:
-            return f"Keywords are lower case: {_WRITTEN_FOR[token.text]}."
-        return {
-            "=": "Use == instead of =.",
-            "[": "Array elements can't be addressed; a condition looks at every element anyway.",
-            "-": "A field name with other characters than letters, digits, _ and . goes in `backticks`.",
-        }.get(token.text, "")
-
-    def _end_hint(self) -> str:
-        if self._is("of"):
-            return "`child of`, `descendant of` and `event of` do not exist in Elasticsearch's EQL."
-        if self._token.text in _ORDERS:
-            return "Comparisons do not chain: write `a < b and b < c`."
-        return ""
-
-    # Queries
 
     def query(self) -> Query:
         """The whole query, to the end of the text."""
-        if self._is("sequence"):
+        if self.sees("sequence"):
             query: Query = self._sequence()
-        elif self._is("sample"):
+        elif self.sees("sample"):
             query = self._sample()
-        elif self._is("join"):
-            raise self._fault("join is not supported", self._token.at, "Use sequence or sample.")
+        elif self.sees("join"):
+            raise self.fault("join is not supported", self.token.at, "Use sequence or sample.")
         else:
-            query = EventQuery((self._event(),), self._pipes(), self._text)
+            query = EventQuery((self._event(),), self._pipes(), self.text)
         self.expect_end()
         return query
 
     def _event(self) -> Stage:
-        at = self._token.at
+        at = self.token.at
         category = self._category()
-        self._expect("where", "A query reads `category where condition`.")
+        self.expect("where", "A query reads `category where condition`.")
         return Stage(category, self.condition(), at=at)
 
     def _category(self) -> str:
-        token = self._token
+        token = self.token
         is_word = token.kind is TokenKind.WORD and (token.text == "any" or token.text not in KEYWORDS)
         if token.kind not in (TokenKind.STRING, TokenKind.NAME) and not is_word:
-            raise self._unexpected(
+            raise self.unexpected(
                 "expected an event category", "Start with `process where`, `any where`, ..."
             )
-        return str(self._next().value)
+        return str(self.advance().value)
 
     def _sequence(self) -> SequenceQuery:
-        start = self._next()
+        start = self.advance()
         keys = self._keys()
         maxspan = self._maxspan()
-        if maxspan and self._is("by"):
-            raise self._unexpected("`by` comes before `with`", "Write `sequence by field with maxspan=1m`.")
+        if maxspan and self.sees("by"):
+            raise self.unexpected("`by` comes before `with`", "Write `sequence by field with maxspan=1m`.")
         stages = self._stages(keys)
-        until = self._stage(keys, plain=True) if self._take("until") else None
-        query = SequenceQuery(stages, maxspan, until, self._pipes(), self._text)
+        until = self._stage(keys, plain=True) if self.take("until") else None
+        query = SequenceQuery(stages, maxspan, until, self._pipes(), self.text)
         self._check_sequence(query, start)
         return query
 
     def _sample(self) -> SampleQuery:
-        start = self._next()
+        start = self.advance()
         stages = self._stages(self._keys(), plain=True)
         if len(stages) < 2:
-            raise self._fault("a sample needs two filters at least", start.at)
+            raise self.fault("a sample needs two filters at least", start.at)
         if not stages[0].keys:
-            raise self._fault("a sample needs a join key", start.at, "Write `sample by field`.")
-        if self._is("|", "until"):
-            raise self._unexpected("samples take neither pipes nor until")
+            raise self.fault("a sample needs a join key", start.at, "Write `sample by field`.")
+        if self.sees("|", "until"):
+            raise self.unexpected("samples take neither pipes nor until")
         self._check_keys(stages)
-        return SampleQuery(stages, (), self._text)
+        return SampleQuery(stages, (), self.text)
 
     def _check_sequence(self, query: SequenceQuery, start: Token) -> None:
         if len(query.steps) < 2:
             hint = "Repeat the stage with `with runs=2`, or write an event query."
-            raise self._fault("a sequence needs two stages at least", start.at, hint)
+            raise self.fault("a sequence needs two stages at least", start.at, hint)
         missing = [stage for stage in query.stages if stage.missing]
         if len(missing) == len(query.stages):
-            raise self._fault("a sequence needs one stage that is not missing", start.at)
+            raise self.fault("a sequence needs one stage that is not missing", start.at)
         if missing and query.maxspan is None:
             hint = "Write `sequence with maxspan=1m`."
-            raise self._fault("a missing event needs maxspan", missing[0].at, hint)
+            raise self.fault("a missing event needs maxspan", missing[0].at, hint)
         self._check_keys(query.stages if query.until is None else (*query.stages, query.until))
 
     def _check_keys(self, stages: tuple[Stage, ...]) -> None:
@@ -208,118 +136,116 @@ class _Parser:
         for stage in stages:
             if len(stage.keys) != count:
                 message = f"this stage has {len(stage.keys)} join keys, the first one has {count}"
-                raise self._fault(message, stage.at, "Every stage needs the same number of keys.")
+                raise self.fault(message, stage.at, "Every stage needs the same number of keys.")
 
     def _stages(self, keys: tuple[FieldRef, ...], *, plain: bool = False) -> tuple[Stage, ...]:
         stages = []
-        while self._is("[", "!["):
+        while self.sees("[", "!["):
             stages.append(self._stage(keys, plain=plain))
         if not stages:
-            raise self._unexpected("expected a stage in brackets", "Write `[process where true]`.")
+            raise self.unexpected("expected a stage in brackets", "Write `[process where true]`.")
         return tuple(stages)
 
     def _stage(self, keys: tuple[FieldRef, ...], *, plain: bool) -> Stage:
-        opening = self._token
-        if plain and self._is("!["):
-            raise self._unexpected("a missing event can't stand here")
-        if not self._take("[", "!["):
-            raise self._unexpected("expected '['")
+        opening = self.token
+        if plain and self.sees("!["):
+            raise self.unexpected("a missing event can't stand here")
+        if not self.take("[", "!["):
+            raise self.unexpected("expected '['")
         event = self._event()
-        self._expect("]")
+        self.expect("]")
         own = self._keys()
         runs = 1
-        if self._is("with"):
+        if self.sees("with"):
             if plain:
-                raise self._unexpected("runs can't stand here")
+                raise self.unexpected("runs can't stand here")
             runs = self._runs()
         missing = opening.text == "!["
         return Stage(event.category, event.condition, (*keys, *own), runs, missing, at=opening.at)
 
     def _keys(self) -> tuple[FieldRef, ...]:
-        if not self._take("by"):
+        if not self.take("by"):
             return ()
         keys = [self._key()]
-        while self._take(","):
+        while self.take(","):
             keys.append(self._key())
         return tuple(keys)
 
     def _key(self) -> FieldRef:
         key = self._operand()
         if not isinstance(key, FieldRef):
-            raise self._fault("a join key is a field", key.at)
-        if self._is("+", "-", "*", "/", "%"):
-            raise self._unexpected("a join key is a field, not a calculation")
+            raise self.fault("a join key is a field", key.at)
+        if self.sees("+", "-", "*", "/", "%"):
+            raise self.unexpected("a join key is a field, not a calculation")
         return key
 
     def _maxspan(self) -> timedelta | None:
-        if not self._take("with"):
+        if not self.take("with"):
             return None
-        self._expect("maxspan", "Write `with maxspan=1m`.")
-        self._expect("=")
+        self.expect("maxspan", "Write `with maxspan=1m`.")
+        self.expect("=")
         count, at = self._whole("maxspan is a whole number and a unit, such as 30s")
-        unit = self._token
+        unit = self.token
         if unit.kind is not TokenKind.WORD or unit.text not in _UNITS:
-            raise self._fault("maxspan needs a unit: ms, s, m, h or d", at, f"Write `maxspan={count}s`?")
-        self._next()
+            raise self.fault("maxspan needs a unit: ms, s, m, h or d", at, f"Write `maxspan={count}s`?")
+        self.advance()
         try:
             return timedelta(**{_UNITS[unit.text]: self._positive(count, "maxspan", at)})
         except OverflowError:
-            raise self._fault("maxspan is too long", at) from None
+            raise self.fault("maxspan is too long", at) from None
 
     def _runs(self) -> int:
-        self._expect("with")
-        self._expect("runs", "Write `with runs=3`.")
-        self._expect("=")
+        self.expect("with")
+        self.expect("runs", "Write `with runs=3`.")
+        self.expect("=")
         count, at = self._whole("runs is a whole number")
         if self._positive(count, "runs", at) > _MOST_RUNS:
-            raise self._fault(f"runs goes to {_MOST_RUNS}", at)
+            raise self.fault(f"runs goes to {_MOST_RUNS}", at)
         return count
 
     def _positive(self, count: int, name: str, at: Position) -> int:
         if count < 1:
-            raise self._fault(f"{name} starts at 1", at)
+            raise self.fault(f"{name} starts at 1", at)
         return count
 
     def _whole(self, message: str) -> tuple[int, Position]:
-        token = self._token
+        token = self.token
         if not isinstance(token.value, int):
-            raise self._unexpected(message)
-        return int(self._next().value), token.at
+            raise self.unexpected(message)
+        return int(self.advance().value), token.at
 
     def _pipes(self) -> tuple[Pipe, ...]:
         pipes = []
-        while self._take("|"):
-            kind = self._token
+        while self.take("|"):
+            kind = self.token
             if kind.text not in ("head", "tail"):
                 hint = "Only `| head n` and `| tail n` exist."
                 what = "not supported" if kind.text in _UNSUPPORTED_PIPES else "unknown"
-                raise self._fault(f"pipe {kind.text!r} is {what}", kind.at, hint)
-            self._next()
+                raise self.fault(f"pipe {kind.text!r} is {what}", kind.at, hint)
+            self.advance()
             pipes.append(Pipe(PipeKind(kind.text), self._whole("a pipe takes a whole number")[0]))
         return tuple(pipes)
-
-    # Conditions
 
     def condition(self) -> Expression:
         """`a or b`, the loosest binding."""
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self._fault(f"more than {_DEEPEST} levels of parentheses", self._token.at)
-        at, operands = self._token.at, [self._conjunction()]
-        while self._take("or"):
+            raise self.fault(f"more than {_DEEPEST} levels of parentheses", self.token.at)
+        at, operands = self.token.at, [self._conjunction()]
+        while self.take("or"):
             operands.append(self._conjunction())
         self._depth -= 1
         return operands[0] if len(operands) == 1 else Or(tuple(operands), at=at)
 
     def _conjunction(self) -> Expression:
-        at, operands = self._token.at, [self._negation()]
-        while self._take("and"):
+        at, operands = self.token.at, [self._negation()]
+        while self.take("and"):
             operands.append(self._negation())
         return operands[0] if len(operands) == 1 else And(tuple(operands), at=at)
 
     def _negation(self) -> Expression:
         negations = []
-        while token := self._take("not"):
+        while token := self.take("not"):
             negations.append(token.at)
         node = self._comparison()
         for at in reversed(negations):
@@ -328,27 +254,27 @@ class _Parser:
 
     def _comparison(self) -> Expression:
         left = self._sum()
-        token = self._token
-        if token.kind is TokenKind.SYMBOL and token.text in _ORDERS:
-            self._next()
+        token = self.token
+        if token.kind is TokenKind.SYMBOL and token.text in ORDERS:
+            self.advance()
             return Comparison(left, Order(token.text), self._sum(), at=left.at)
         return left
 
     def _sum(self) -> Expression:
         left = self._product()
-        while token := self._take("+", "-"):
+        while token := self.take("+", "-"):
             left = Arithmetic(token.text, left, self._product(), at=left.at)
         return left
 
     def _product(self) -> Expression:
         left = self._signed()
-        while token := self._take("*", "/", "%"):
+        while token := self.take("*", "/", "%"):
             left = Arithmetic(token.text, left, self._signed(), at=left.at)
         return left
 
     def _signed(self) -> Expression:
         signs = []
-        while token := self._take("-", "+"):
+        while token := self.take("-", "+"):
             signs.append(token)
         node = self._tested()
         for sign in reversed(signs):
@@ -359,77 +285,77 @@ class _Parser:
     def _tested(self) -> Expression:
         """An operand and the `in`, `like`, `regex` or `:` that follows it."""
         value = self._operand()
-        negation = self._take("not") if self._is("in", "in~", ahead=1) else None
-        if token := self._take("in", "in~"):
+        negation = self.take("not") if self.sees("in", "in~", ahead=1) else None
+        if token := self.take("in", "in~"):
             items = self._listed()
             node: Expression = Membership(value, items, token.text == "in~", at=value.at)
             return Not(node, at=negation.at) if negation else node
-        if token := self._take(*_PATTERNS):
+        if token := self.take(*_PATTERNS):
             dialect, insensitive = _PATTERNS[token.text]
-            patterns = self._listed() if self._is("(") else (self._sum(),)
+            patterns = self._listed() if self.sees("(") else (self._sum(),)
             return Pattern(value, dialect, patterns, insensitive, token.text, at=value.at)
         return value
 
     def _listed(self) -> tuple[Expression, ...]:
-        self._expect("(")
+        self.expect("(")
         items = [self.condition()]
-        while self._take(","):
+        while self.take(","):
             items.append(self.condition())
-        self._expect(")")
+        self.expect(")")
         return tuple(items)
 
     def _operand(self) -> Expression:
-        token = self._token
+        token = self.token
         if token.kind in (TokenKind.STRING, TokenKind.NUMBER):
-            return Literal(self._next().value, at=token.at)
-        if self._take("("):
+            return Literal(self.advance().value, at=token.at)
+        if self.take("("):
             inner = self.condition()
-            self._expect(")")
+            self.expect(")")
             return inner
-        if self._take("?"):
+        if self.take("?"):
             return self._field(token.at, optional=True)
         if token.kind is TokenKind.NAME:
             return self._field(token.at, optional=False)
         if token.kind is TokenKind.WORD:
             return self._word(token)
-        raise self._unexpected("expected a value")
+        raise self.unexpected("expected a value")
 
     def _word(self, token: Token) -> Expression:
-        if self._is("(", ahead=1) and (token.text not in KEYWORDS):
+        if self.sees("(", ahead=1) and (token.text not in KEYWORDS):
             return self._call()
-        if not self._is(".", ahead=1):
+        if not self.sees(".", ahead=1):
             if token.text in ("true", "false", "null"):
-                self._next()
+                self.advance()
                 return Literal({"true": True, "false": False}.get(token.text), at=token.at)
             if token.text in KEYWORDS:
-                raise self._unexpected("expected a value", f"A field of that name is written `{token.text}`.")
+                raise self.unexpected("expected a value", f"A field of that name is written `{token.text}`.")
         return self._field(token.at, optional=False)
 
     def _call(self) -> Expression:
-        name = self._next()
-        self._expect("(")
+        name = self.advance()
+        self.expect("(")
         arguments: list[Expression] = []
-        while not self._is(")"):
+        while not self.sees(")"):
             arguments.append(self.condition())
-            if not self._take(","):
+            if not self.take(","):
                 break
-        self._expect(")")
+        self.expect(")")
         return Call(name.text.removesuffix("~"), tuple(arguments), name.text.endswith("~"), at=name.at)
 
     def _field(self, at: Position, *, optional: bool) -> FieldRef:
         parts = [self._part()]
-        while self._take("."):
+        while self.take("."):
             parts.append(self._part())
-        if self._is("[") and self._tokens[self._index + 1].kind is TokenKind.NUMBER:
-            raise self._unexpected("expected an operator")
+        if self.sees("[") and self.following.kind is TokenKind.NUMBER:
+            raise self.unexpected("expected an operator")
         return FieldRef(".".join(parts), optional, at=at)
 
     def _part(self) -> str:
-        token = self._token
+        token = self.token
         is_name = token.kind is TokenKind.NAME and token.value
         if not is_name and (token.kind is not TokenKind.WORD or token.text.endswith("~")):
-            raise self._unexpected("expected a field name")
-        return str(self._next().value)
+            raise self.unexpected("expected a field name")
+        return str(self.advance().value)
 
 
 def _negated(node: Expression, at: Position) -> Expression:

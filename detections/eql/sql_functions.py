@@ -91,7 +91,8 @@ _VERSION_KEY = (
     f"string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 1), '.'), lambda eql_n: lpad(eql_n, 20, '0')), '/')"
     f" || CASE WHEN regexp_extract({{0}}, {_VERSION_TEXT}, 2) = '' THEN '.' ELSE '-' || array_to_string("
     f"list_transform(string_split(regexp_extract({{0}}, {_VERSION_TEXT}, 2), '.'), lambda eql_n:"
-    " CASE WHEN regexp_full_match(eql_n, '[0-9]+') THEN '0' || lpad(eql_n, CAST(greatest(40, length(eql_n)) AS INTEGER), '0')"
+    " CASE WHEN regexp_full_match(eql_n, '[0-9]+')"
+    " THEN '0' || lpad(eql_n, CAST(greatest(40, length(eql_n)) AS INTEGER), '0')"
     " ELSE '1' || eql_n END), '/') END"
     " WHEN {0} IS NOT NULL THEN 'w' || {0} END)"
 )
@@ -176,7 +177,8 @@ def _number(arguments: Sequence[Fragment]) -> Fragment:
     if base in (None, 10):
         plain = bound(
             "nullif(nullif(TRY_CAST(CASE WHEN"
-            f" regexp_full_match({{0}}, '{_NUMBER}') THEN {{0}} END AS DOUBLE), 'infinity'::DOUBLE), '-infinity'::DOUBLE)",
+            f" regexp_full_match({{0}}, '{_NUMBER}') THEN {{0}} END AS DOUBLE),"
+            " 'infinity'::DOUBLE), '-infinity'::DOUBLE)",
             text,
         )
         if base == 10:
