@@ -19,7 +19,7 @@ from detections.models import Lease
 log = logging.getLogger(__name__)
 
 # A killed holder is replaced after this time; a living one renews three times as often.
-TERM = timedelta(seconds=45)
+TERM = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)

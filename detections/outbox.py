@@ -4,6 +4,7 @@ Handlers are idempotent: a row may be delivered again when a worker dies between
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -22,13 +23,17 @@ log = logging.getLogger(__name__)
 Handler = Callable[[int | None], None]
 
 DELIVER_TASK = "detections.tasks.deliver_outbox"
-CLAIM = timedelta(seconds=45)
+# A killed worker's row is somebody else's after this time; a living one renews in time.
+CLAIM = timedelta(seconds=30)
+# Of a worker's four threads one is left for waking rules, however long deliveries take.
+DELIVERING_THREADS = 3
 MAX_ATTEMPTS = 8
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=10)
 ERROR_LENGTH = 2000
 
 _handlers: dict[str, Handler] = {}
+_delivering = threading.BoundedSemaphore(DELIVERING_THREADS)
 
 
 class NoHandlerError(LookupError):
@@ -99,6 +104,16 @@ def drain(*, rounds: int = 1000) -> int:
         if not done:
             break
     return total
+
+
+def drain_in_worker() -> int:
+    """The same, unless enough threads of this process are at it already."""
+    if not _delivering.acquire(blocking=False):
+        return 0
+    try:
+        return drain()
+    finally:
+        _delivering.release()
 
 
 def retry(row_id: int) -> bool:

@@ -22,7 +22,7 @@ def wake() -> None:
 @task(outbox.DELIVER_TASK)
 def deliver_outbox() -> None:
     """Deliver what the outbox holds and is due."""
-    outbox.drain()
+    outbox.drain_in_worker()
 
 
 @task("detections.tasks.deliver_outbox_row")

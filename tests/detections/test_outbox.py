@@ -64,14 +64,14 @@ def test_a_row_that_somebody_claimed_is_left_alone_until_the_claim_expires(db, w
     row = put()
     outbox._claim(row.pk)
     assert (outbox.deliver(row.pk), work) == (False, [])
-    with later(seconds=46):
+    with later(seconds=31):
         assert (outbox.deliver(row.pk), work) == (True, [7])
 
 
 def test_a_worker_that_lost_its_claim_does_not_finish_the_row(db, work):
     row = put()
     stale = outbox._claim(row.pk)
-    with later(seconds=46):
+    with later(seconds=31):
         outbox._claim(row.pk)
         assert outbox._mine(stale).update(state=OutboxState.DONE) == 0
 
@@ -140,3 +140,13 @@ def test_pauses_double_up_to_ten_minutes(attempts, seconds):
 def test_two_handlers_for_one_kind_are_refused(work):
     with pytest.raises(ValueError, match="Two handlers"):
         outbox.handler("test")(lambda subject: None)
+
+
+def test_deliveries_leave_a_thread_of_the_worker_free(db, work):
+    put()
+    for _ in range(outbox.DELIVERING_THREADS):
+        assert outbox._delivering.acquire(blocking=False)
+    assert outbox.drain_in_worker() == 0
+    for _ in range(outbox.DELIVERING_THREADS):
+        outbox._delivering.release()
+    assert outbox.drain_in_worker() == 1

@@ -10,7 +10,7 @@ from detections import lease, outbox, run, schedules, wake
 from detections.actors import system
 from detections.errors import StoreError
 from detections.management.commands import run_due
-from detections.models import CoveredWindow, OutboxRow
+from detections.models import CoveredWindow, OutboxRow, Rule
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule as make_rule
 
@@ -30,6 +30,7 @@ def test_it_runs_what_is_due_and_says_so(due, capsys):
     call_command("run_due")
     said = capsys.readouterr().out
     assert ("Rule mshta" in said, "succeeded" in said) == (True, True)
+    Rule.objects.update(due_since=None)
     call_command("run_due")
     assert capsys.readouterr().out == "No rule is due.\n"
 
