@@ -22,7 +22,7 @@ from detections.stores.base import MappedEvent
 LINE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 100
 KEY_LIMIT = 5000
-_LONG_NUMBER = re.compile(rb"\d{19,}")
+_LONG_NUMBER = re.compile(rb"[:,\[\s]-?\d{19,}[\s,\]}]")
 _TIMES = ("@timestamp", "event.created", "event.start", "event.end", "event.ingested")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -81,17 +81,31 @@ def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | R
     try:
         value, document_id = _unwrapped(_parsed(line))
         record_id = document_id or ecs.text(value, "_id") or f"L{number}"
-        reader = windows_json.reader_of(value)
-        if reader is not None:
-            known_as = "" if document_id else identity.of_document(value)
-            event = _windows_event(reader(value, clock), document_id, known_as, f"{name}:{number}")
-            return replace(event, record_id=record_id)
-        _check_times(value)
+        event = _event_of(value, document_id, f"{name}:{number}", clock)
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
+    return replace(event, record_id=record_id)
+
+
+def sent_event(line: bytes, document_id: str, source: str) -> MappedEvent:
+    """A document that somebody sends, with its id, or "", beside it: the same event as out of a file.
+
+    Raises RecordError where a file's line would be refused.
+    """
+    if len(line) > LINE_LIMIT:
+        raise RecordError(f"The document is longer than {LINE_LIMIT:,} bytes.")
+    return _event_of(_parsed(line), document_id, source, Clock())
+
+
+def _event_of(value: Value, document_id: str, source: str, clock: Clock) -> MappedEvent:
+    reader = windows_json.reader_of(value)
+    if reader is not None:
+        known_as = "" if document_id else identity.of_document(value)
+        return _windows_event(reader(value, clock), document_id, known_as, source)
+    _check_times(value)
     dataset = identity.dataset_of(value)
     known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(value)
-    return MappedEvent(known_as, value, f"{name}:{number}", record_id)
+    return MappedEvent(known_as, value, source)
 
 
 def _windows_event(event: JsonEvent, document_id: str, known_as: str, source: str) -> MappedEvent:
@@ -154,7 +168,7 @@ def _check_size(value: dict[str, Any], *, may_overflow: bool) -> None:
 
 def _overflows(item: Any) -> bool:
     # The parser turns whole numbers beyond 64 bits into floating ones, so both are looked at.
-    return isinstance(item, int | float) and not -(2**63) <= item < 2**63
+    return isinstance(item, int | float) and not -(2**63) <= item < 2**64
 
 
 def _check_times(document: Document) -> None:

@@ -8,6 +8,7 @@ from detections.models.operation import Heartbeat, Lease, OutboxRow
 from detections.models.rule import Rule, RuleVersion
 from detections.models.run import RuleRun
 from detections.models.segment import IngestCounter, SeenField, Segment
+from detections.models.sender import SenderDay, SenderToken
 
 __all__ = [
     "Alert",
@@ -26,4 +27,6 @@ __all__ = [
     "RuleVersion",
     "SeenField",
     "Segment",
+    "SenderDay",
+    "SenderToken",
 ]
