@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlparse
@@ -122,13 +123,24 @@ class Instance:
     def port(self) -> int:
         return urlparse(self.url).port or 0
 
+    @cached_property
+    def broker_folder(self) -> Path:
+        code = "from django.conf import settings; print(settings.BROKER_SOCKET.parent)"
+        return Path(self.manage("shell", "--no-imports", "--command", code).strip())
+
     def processes(self) -> dict[int, str]:
-        """The command lines of all processes that carry this instance's folder in their environment."""
-        marker = f"CASEWRIGHT_DATA={self.data}".encode()
+        """The command lines of all processes of this instance, by its folder in their environment.
+
+        The broker writes its title over its environment; it works in its socket's folder.
+        """
+        marker, broker = f"CASEWRIGHT_DATA={self.data}".encode(), self.broker_folder
         found = {}
         for folder in Path("/proc").iterdir():
             try:
-                if folder.name.isdigit() and marker in (folder / "environ").read_bytes().split(b"\0"):
+                if not folder.name.isdigit():
+                    continue
+                is_ours = marker in (folder / "environ").read_bytes().split(b"\0")
+                if is_ours or (folder / "cwd").readlink() == broker:
                     command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     found[int(folder.name)] = command
             except OSError:
