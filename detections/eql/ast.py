@@ -234,14 +234,30 @@ class SampleQuery:
 Query = EventQuery | SequenceQuery | SampleQuery
 
 
-def walk(node: Expression) -> Iterator[Expression]:
-    """The expression and everything below it, from left to right."""
-    yield node
+def children(node: Expression) -> Iterator[Expression]:
+    """What an expression is made of, from left to right."""
     for entry in fields(node):
         value = getattr(node, entry.name)
         for child in value if isinstance(value, tuple) else (value,):
             if isinstance(child, Node):
-                yield from walk(child)  # type: ignore[arg-type]
+                yield child  # type: ignore[misc]
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """The expression and everything below it, from left to right."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def depth(node: Expression) -> int:
+    """How many expressions stand inside of each other. Does not recurse."""
+    deepest, pending = 0, [(node, 1)]
+    while pending:
+        current, level = pending.pop()
+        deepest = max(deepest, level)
+        pending.extend((child, level + 1) for child in children(current))
+    return deepest
 
 
 def all_stages(query: Query) -> tuple[Stage, ...]:

@@ -29,6 +29,7 @@ from detections.eql.ast import (
     SampleQuery,
     SequenceQuery,
     Stage,
+    depth,
 )
 from detections.eql.cursor import ORDERS, Cursor
 from detections.eql.lexer import KEYWORDS, Token, TokenKind
@@ -43,7 +44,7 @@ _PATTERNS = {
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _UNSUPPORTED_PIPES = frozenset(["count", "filter", "sort", "unique", "unique_count"])
 _MOST_RUNS = 100
-_DEEPEST = 100
+_DEEPEST = 50  # far from the interpreter's own limit; the deepest published rule has 9
 
 
 def parse(text: str) -> Query:
@@ -57,7 +58,7 @@ def parse(text: str) -> Query:
 def parse_condition(text: str) -> Expression:
     """The tree of a bare condition, without category and `where`."""
     parser = _Parser(text)
-    condition = parser.condition()
+    condition = parser.whole_condition()
     parser.expect_end()
     return condition
 
@@ -84,7 +85,7 @@ class _Parser(Cursor):
         at = self.token.at
         category = self._category()
         self.expect("where", "A query reads `category where condition`.")
-        return Stage(category, self.condition(), at=at)
+        return Stage(category, self.whole_condition(), at=at)
 
     def _category(self) -> str:
         token = self.token
@@ -225,6 +226,13 @@ class _Parser(Cursor):
             self.advance()
             pipes.append(Pipe(PipeKind(kind.text), self._whole("a pipe takes a whole number")[0]))
         return tuple(pipes)
+
+    def whole_condition(self) -> Expression:
+        """A condition that is not too deep for what works on it."""
+        condition = self.condition()
+        if depth(condition) > _DEEPEST:
+            raise self.fault(f"more than {_DEEPEST} levels of operators", condition.at)
+        return condition
 
     def condition(self) -> Expression:
         """`a or b`, the loosest binding."""

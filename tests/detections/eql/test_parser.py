@@ -202,10 +202,18 @@ def test_the_caret_stands_under_the_fault() -> None:
     ]
 
 
-def test_deep_nesting_is_an_error_not_a_crash() -> None:
+@pytest.mark.parametrize(
+    "condition", ["(" * 5000 + "true" + ")" * 5000, "not " * 5000 + "true", "a" + " + 1" * 5000 + " == 1"]
+)
+def test_deep_nesting_is_an_error_not_a_crash(condition: str) -> None:
     with pytest.raises(EqlSyntaxError, match="levels"):
-        parse("any where " + "(" * 5000 + "true" + ")" * 5000)
-    assert parse("any where " + "not " * 5000 + "true").text.endswith("true")
+        parse(f"any where {condition}")
+
+
+def test_long_chains_are_flat() -> None:
+    condition = parse_condition(" or ".join(["a == 1"] * 5000))
+    assert isinstance(condition, Or)
+    assert len(condition.operands) == 5000
 
 
 @needs_rules
