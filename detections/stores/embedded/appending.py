@@ -1,22 +1,19 @@
 """Make a batch durable and visible, once."""
-# ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import pyarrow as pa
 
 from detections.eql.fields import Field
 from detections.errors import StoreError
 from detections.stores.base import Appended, MappedEvent
-from detections.stores.embedded.encoding import encode, identity_key
+from detections.stores.embedded.encoding import encode
+from detections.stores.embedded.identities import IdentityIndex
 from detections.stores.embedded.manifest import ManifestMovedError, Segment
 from detections.stores.embedded.reader import Reader
-from detections.stores.embedded.scan import Scan
 
 # A commit is only refused because another one got through, so some writer always advances.
 MAX_ATTEMPTS = 200
@@ -44,6 +41,7 @@ class Appender:
 
     def __init__(self, reader: Reader, catalogue: Mapping[str, Field], clock: Callable[[], datetime]) -> None:
         self.reader, self.catalogue, self.clock = reader, catalogue, clock
+        self.index = IdentityIndex(reader)
         self._lock = threading.Lock()
 
     def append(self, events: Sequence[MappedEvent], batch: str) -> Appended:
@@ -78,7 +76,7 @@ class Appender:
 
         def look(segments: list[Segment]) -> set[str]:
             unseen = [segment for segment in segments if segment.ingest > draft.checked]
-            return identities_in(self.reader.scan(unseen), identities)
+            return self.index.known(unseen, identities)
 
         return self.reader.read(look)
 
@@ -114,23 +112,3 @@ def _distinct(events: Sequence[MappedEvent]) -> list[MappedEvent]:
     for event in events:
         first.setdefault(event.identity, event)
     return list(first.values())
-
-
-def identities_in(scan: Scan, identities: Collection[str]) -> set[str]:
-    """Those of the identities that the scan holds. Mostly decided on eight bytes a row."""
-    keys = {identity_key(identity) for identity in identities}
-    shared = scan.run(
-        f"SELECT DISTINCT p._key FROM {scan.source} SEMI JOIN wanted w ON p._key = w.key",
-        tables={"wanted": pa.table({"key": pa.array(keys, pa.int64())})},
-    )
-    if not shared:
-        return set()
-    rows = scan.run(
-        f"SELECT DISTINCT p._identity FROM {scan.source} SEMI JOIN wanted w ON p._key = w.key "
-        "SEMI JOIN named n ON p._identity = n.identity",
-        tables={
-            "wanted": pa.table({"key": pa.array([key for (key,) in shared], pa.int64())}),
-            "named": pa.table({"identity": pa.array(identities, pa.string())}),
-        },
-    )
-    return {identity for (identity,) in rows}

@@ -22,6 +22,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+class RefusedError(StoreError):
+    """DuckDB refused this one query; others are none the worse for it."""
+
+
 class UnreadableError(Exception):
     """DuckDB could not read one of the files of `segments`; which one, the reader finds out."""
 
@@ -44,9 +48,15 @@ class Connection:
         # A child must not close what its parent opened: DuckDB's threads did not come along.
         self._abandoned: list[duckdb.DuckDBPyConnection] = []
 
+    @property
+    def generation(self) -> int:
+        """Changes when the database is opened anew, and what was in it is gone."""
+        self._opened()
+        return self._pid
+
     def _opened(self) -> duckdb.DuckDBPyConnection:
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
+        if self._database is not None and self._pid == os.getpid():
+            return self._database
         with self._lock:
             if self._database is None or self._pid != os.getpid():
                 if self._database is not None:
@@ -58,7 +68,7 @@ class Connection:
     def cursor(self, timeout: timedelta | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of one's own, interrupted after `timeout`.
 
-        Raises SearchTimeoutError, UnreadableError for files, StoreError for anything else DuckDB refuses.
+        Raises SearchTimeoutError, UnreadableError for files, RefusedError for anything else.
         """
         cursor = self._opened().cursor()
         timer = threading.Timer(timeout.total_seconds(), cursor.interrupt) if timeout else None
@@ -75,7 +85,7 @@ class Connection:
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise UnreadableError(str(error)) from error
         except duckdb.Error as error:
-            raise StoreError(
+            raise RefusedError(
                 f"The event store could not search: {error}. Nothing was found out; run it again."
             ) from error
         finally:

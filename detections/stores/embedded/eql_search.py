@@ -19,6 +19,7 @@ from detections.errors import EqlError, SearchTimeoutError
 from detections.stores.base import Completeness, EqlAnswer, EqlSearch, Match, Region
 from detections.stores.embedded.candidates import CandidateSql, Found, clock_column, found_rows
 from detections.stores.embedded.columns import from_micros
+from detections.stores.embedded.connection import RefusedError
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.reader import Reader, completeness
 from detections.stores.embedded.regions import Extent, Span, meeting, neighbourhood
@@ -44,12 +45,12 @@ class EqlSearcher:
     started: float = field(default_factory=time.monotonic)
 
     def answer(self, search: EqlSearch) -> EqlAnswer:
-        """One query's matches. What is wrong with the query itself becomes `error`."""
+        """One query's matches. What is wrong with the query itself becomes `error`: the others go on."""
         try:
             query = verify(search.query, self.known, event_category_field=search.event_category_field)
             checked = replace(search, query=query)
             return self.reader.read(lambda segments: _Pass(self, checked, segments).answer())
-        except EqlError as error:
+        except (EqlError, RefusedError) as error:
             return EqlAnswer(search.key, error=str(error))
 
     def remaining(self) -> timedelta | None:

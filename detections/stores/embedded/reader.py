@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from detections.errors import SegmentUnreadableError, StoreError
 from detections.stores.base import Completeness
-from detections.stores.embedded.connection import Connection, UnreadableError
+from detections.stores.embedded.connection import Connection, RefusedError, UnreadableError
 from detections.stores.embedded.manifest import Manifest, Segment
 from detections.stores.embedded.scan import Scan
 from detections.stores.embedded.segment_files import SegmentFiles
@@ -52,7 +52,7 @@ class Reader:
                 "until then searches over its time are incomplete.",
                 path=path,
             )
-        return StoreError(f"The event store could not read its segments: {error}. Run the search again.")
+        return RefusedError(f"The event store could not read its segments: {error}. Run the search again.")
 
 
 def completeness(segments: Iterable[Segment], *, truncated: bool = False) -> Completeness:

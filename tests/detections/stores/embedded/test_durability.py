@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from detections.errors import SegmentUnreadableError, StoreError
-from detections.stores.base import Clause, Filters
-from detections.stores.embedded import segment_files
+from detections.stores.base import Clause, Filters, MappedEvent
+from detections.stores.embedded import EmbeddedStore, identities, segment_files
 from tests.detections.stores.embedded.writer import batch_of, open_store
 from tests.detections.stores.events import ALWAYS, event, names
 
@@ -127,6 +127,24 @@ def test_a_forked_child_opens_its_own_engine(empty):
         os._exit(0 if everything(empty).total == 1 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert everything(empty).total == 1
+
+
+@pytest.mark.parametrize("room", [0, 1, 1000])
+def test_a_store_opened_later_knows_what_is_there(empty, tmp_path, monkeypatch, room):
+    monkeypatch.setattr(identities, "MAX_KEYS", room)
+    empty.append([event("a")], batch="1")
+    empty.append([event("b", 1), event("c", 2)], batch="2")
+    later = EmbeddedStore(tmp_path / "events", empty.reader.manifest, empty.catalogue)
+    assert later.append([event("c", 2), event("d", 3)], batch="3").new == 1
+    assert empty.append([event("d", 3), event("a")], batch="4").new == 0
+    assert names(everything(later).events) == ["a", "b", "c", "d"]
+
+
+def test_identities_that_agree_in_eight_bytes_are_two_events(empty):
+    one, other = ("0123456789abcdef" + digit * 48 for digit in "12")
+    document = event("a").document
+    empty.append([MappedEvent(one, document)], batch="1")
+    assert empty.append([MappedEvent(other, document)], batch="2").new == 1
 
 
 def test_a_long_search_is_stopped(empty):
