@@ -64,9 +64,7 @@ class UtcDateTimeField(forms.DateTimeField):
 
 
 class ConfirmationForm(forms.Form):
-    """A confirmation record. It stands, folded, inside the answer's form, which it must not block."""
-
-    use_required_attribute = False
+    """A confirmation record."""
 
     # It stands folded inside the answer's form: a browser refuses to send that with an empty required field
     # which it can't show. The server says what is missing.
@@ -133,5 +131,7 @@ class UploadField(forms.FileField):
 
 
 class ImportForm(forms.Form):
-    files = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
+    captures = UploadField(
+        error_messages={"required": "Choose at least one file.", "empty": "A file is empty."}
+    )
     retime = forms.BooleanField(required=False)

@@ -21,7 +21,7 @@ def _css(bound: BoundField) -> str:
 def control(bound: BoundField, hint: str = "", label: str = "", **attributes: str | int) -> SafeString:
     """A labelled field. Further arguments become attributes of the control (`autocomplete`, `rows`)."""
     identity = bound.auto_id or bound.html_name
-    attrs = {name.replace("_", "-"): value for name, value in attributes.items()}
+    attrs: dict[str, str | bool] = {name.replace("_", "-"): str(value) for name, value in attributes.items()}
     described = [f"{identity}-hint"] * bool(hint) + [f"{identity}-error"] * bool(bound.errors)
     if described:
         attrs["aria-describedby"] = " ".join(described)

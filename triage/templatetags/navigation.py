@@ -43,4 +43,4 @@ def query(context: RequestContext, **changes: Any) -> str:
             parameters.pop(key, None)
         else:
             parameters[key] = value
-    return "?" + parameters.urlencode()
+    return f"?{parameters.urlencode()}"

@@ -57,15 +57,10 @@ class CasePage:
         return gate(self.case)
 
     @cached_property
-    def answers(self) -> dict[int, Answer]:
-        """The standing answer of each question, with how much it cites."""
-        found = (
-            Answer.objects.filter(question__case=self.case)
-            .select_related("author")
-            .annotate(cited=Count("citations"))
-            .order_by("pk")
-        )
-        return {answer.question_id: answer for answer in found}
+    def cited(self) -> dict[int, int]:
+        """How much the standing answer of each question cites; no entry where there is no answer."""
+        found = Answer.objects.filter(question__case=self.case).annotate(how_many=Count("citations"))
+        return dict(found.order_by("pk").values_list("question", "how_many"))
 
     @cached_property
     def lines(self) -> list[QuestionLine]:
@@ -78,11 +73,11 @@ class CasePage:
 
     def _line(self, question: Question, has_draft: bool) -> QuestionLine:
         runs = [run for run in self.runs if run.question_key == question.key]
-        answer = self.answers.get(question.pk)
+        how_many = self.cited.get(question.pk)
         blind = sum(run.state == PivotState.NO_TELEMETRY for run in runs)
-        if question.state != QuestionState.OPEN and answer:
-            cited = f"{answer.cited} {'fact' if answer.cited == 1 else 'facts'} cited"
-            parts = [words(question.state), cited if answer.cited else "nothing cited"]
+        if question.state != QuestionState.OPEN and how_many is not None:
+            cited = f"{how_many} {'fact' if how_many == 1 else 'facts'} cited"
+            parts = [words(question.state), cited if how_many else "nothing cited"]
         else:
             parts = [_found(runs)]
         parts += [f"{blind} no telemetry"] * bool(blind) + ["draft saved"] * has_draft

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django_htmx.middleware import HtmxDetails
 
 from detections.actors import Actor, NotPermittedError, of_user
 
@@ -19,7 +20,7 @@ class Asked(HttpRequest):
 
     user: User
     actor: Actor
-    htmx: Any
+    htmx: HtmxDetails
 
 
 def page(
@@ -28,7 +29,8 @@ def page(
     """Only for the signed-in; NotPermittedError becomes a page that says what is missing."""
 
     @wraps(view)
-    def opened(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def opened(plain: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        request = cast("Asked", plain)
         request.actor = of_user(request.user)
         try:
             return view(request, *args, **kwargs)

@@ -44,19 +44,19 @@ def imports(request: Asked) -> HttpResponse:
 
 def _request_import(request: Asked, form: ImportForm) -> bool:
     """Keep the files and ask for their import. False, with the reason on the form, if it was refused."""
-    files = form.cleaned_data["files"]
+    files = form.cleaned_data["captures"]
     try:
         kept = _keep(files)
         import_jobs.request_import(kept, actor=request.actor, retime=form.cleaned_data["retime"])
     except (CasewrightError, OSError) as refused:
-        form.add_error("files", f"The files were not imported: {refused}")
+        form.add_error("captures", f"The files were not imported: {refused}")
         return False
     noun = "file is" if len(files) == 1 else "files are"
     messages.success(request, f"{len(files)} {noun} waiting to be imported. This page shows how it goes.")
     return True
 
 
-def _keep(files: list[UploadedFile]) -> list[Path]:
+def _keep(files: list[UploadedFile[bytes]]) -> list[Path]:
     """Write the uploads into a folder of their own, under names that can't lead out of it."""
     folder = Path(settings.UPLOADS_DIR) / uuid.uuid4().hex
     folder.mkdir(parents=True)

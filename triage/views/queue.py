@@ -28,17 +28,18 @@ def queue(request: Asked) -> HttpResponse:
         sort=asked.get("sort", ""),
         page=_number(asked.get("page", "1")),
     )
-    context = {
+    selected = _number(asked.get("case", "0"), least=0)
+    context: dict[str, object] = {
         "found": found,
         "rows": _with_states(found),
         "strip": health.strip(actor=request.actor),
         "tab_label": next(tab.label for tab in found.tabs if tab.key == found.tab),
         "has_cases": any(tab.count for tab in found.tabs),
-        "selected": _number(asked.get("case", "0"), least=0),
+        "selected": selected,
         "may_assign": request.actor.can("triage.assign_case"),
     }
-    if context["selected"]:
-        shown = _visible(request.actor).filter(pk=context["selected"]).first()
+    if selected:
+        shown = _visible(request.actor).filter(pk=selected).first()
         context |= _peek(shown, request.actor) if shown else {}
     return render(request, "queue/queue.html", context)
 

@@ -26,13 +26,13 @@ def rules(request: Asked) -> HttpResponse:
     if search:
         found = found.filter(Q(name__icontains=search) | Q(rule_id__icontains=search))
     shown = Paginator(found, RULES_A_PAGE).get_page(request.GET.get("page"))
-    open_cases = dict(
+    open_cases: dict[int, int] = dict(
         Case.objects.visible_to(request.actor)
         .filter(rule__in=[rule.pk for rule in shown])
         .exclude(status=CaseStatus.CLOSED)
         .order_by()
         .values_list("rule")
-        .annotate(number=Count("pk"))
+        .annotate(how_many=Count("pk"))
     )
     rows = [(rule, open_cases.get(rule.pk, 0)) for rule in shown]
     return render(request, "rules/list.html", {"page": shown, "rows": rows, "search": search})

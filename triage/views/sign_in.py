@@ -1,11 +1,8 @@
 """Signing in and out, and the first account."""
 
-from typing import cast
-
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -28,7 +25,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect("first_run")
     form = AuthenticationForm(request, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        auth.login(request, cast("User", form.get_user()))
+        auth.login(request, form.get_user())
         return redirect(_destination(request))
     if request.user.is_authenticated and request.method == "GET":
         return redirect(_destination(request))
