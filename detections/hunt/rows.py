@@ -1,0 +1,198 @@
+"""Some thousand events laid out for many rules at once: by field and distinct value, rows as bits.
+
+A set of rows is one whole number whose bit N stands for row N: `and`, `or` and `not` of conditions are then
+single operations, whatever the number of events.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from detections.ecs import Document
+from detections.eql.fields import Field, FieldType
+from detections.eql.patterns import ascii_fold
+from detections.eql.values import typed_values
+
+Bits = int
+# What one object may hold of wanted fields: the name of the field that ends here, and what is below.
+_Branch = tuple[str, dict[str, Any]]
+
+
+class FieldTree:
+    """The fields that the rules of a set name, to take just those out of documents."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(names)
+        self._root: dict[str, _Branch] = {}
+        for name in self.names:
+            level = self._root
+            *parents, last = name.split(".")
+            for part in parents:
+                level = level.setdefault(part, ("", {}))[1]
+            level[last] = (name, level[last][1] if last in level else {})
+
+    def taken(self, document: Document) -> dict[str, Any]:
+        """The wanted fields of a document: a value each, a list where there are several, nulls left out."""
+        found: dict[str, Any] = {}
+        _take(document, self._root, found)
+        return found
+
+
+def _take(node: Document, level: dict[str, _Branch], found: dict[str, Any]) -> None:
+    # Runs once an object of every event: most keys are not wanted and end at the first look.
+    for key, value in node.items():
+        branch = level.get(key) or (_below(level, key) if "." in key else None)
+        if branch is not None and value is not None:
+            _take_value(value, branch, found)
+
+
+def _take_value(value: Any, branch: _Branch, found: dict[str, Any]) -> None:
+    name, below = branch
+    if isinstance(value, dict):
+        if below:
+            _take(value, below, found)
+    elif isinstance(value, list):
+        for item in value:
+            if item is not None:
+                _take_value(item, branch, found)
+    elif name:
+        held = found.get(name)
+        if held is None:
+            found[name] = value
+        elif isinstance(held, list):
+            held.append(value)
+        else:
+            found[name] = [held, value]
+
+
+def _below(level: dict[str, _Branch], key: str) -> _Branch | None:
+    """The branch of a dotted key, which stands for nested objects."""
+    branch: _Branch = ("", level)
+    for part in key.split("."):
+        step = branch[1].get(part)
+        if step is None:
+            return None
+        branch = step
+    return branch
+
+
+class Column:
+    """One field over some rows: for each distinct value the rows that have it, among others perhaps."""
+
+    def __init__(self, values: dict[Any, list[int]], width: int) -> None:
+        self.values, self.width = values, width
+        self._bits: dict[Any, Bits] = {}
+        self._folded: dict[str, list[Any]] | None = None
+        self._present: Bits | None = None
+
+    def rows_with(self, value: Any) -> Bits:
+        """The rows that have exactly this value."""
+        found = self._bits.get(value)
+        if found is None:
+            found = self._bits[value] = bits_of([self.values.get(value, ())], self.width)
+        return found
+
+    def rows_with_any(self, values: Iterable[Any]) -> Bits:
+        return bits_of([self.values[value] for value in values], self.width)
+
+    @property
+    def folded(self) -> dict[str, list[Any]]:
+        """The values by their text without case (ASCII, as Elasticsearch's indexed fields fold)."""
+        if self._folded is None:
+            self._folded = {}
+            for value in self.values:
+                self._folded.setdefault(ascii_fold(value), []).append(value)
+        return self._folded
+
+    @property
+    def present(self) -> Bits:
+        """The rows that have a value at all."""
+        if self._present is None:
+            self._present = bits_of(self.values.values(), self.width)
+        return self._present
+
+
+class Rows:
+    """A chunk of events. `results` keeps what conditions found out about it, by their number."""
+
+    def __init__(self, taken: Sequence[dict[str, Any]]) -> None:
+        self.taken = taken
+        self.everything: Bits = (1 << len(taken)) - 1
+        self.results: dict[int, Bits] = {}
+        self._columns: dict[str, Column] = {}
+
+    def __len__(self) -> int:
+        return len(self.taken)
+
+    def column(self, field: Field) -> Column:
+        """The field's values in all rows, laid out when it is first asked for."""
+        found = self._columns.get(field.name)
+        if found is None:
+            found = self._columns[field.name] = self._laid_out(field)
+        return found
+
+    def values(self, row: int, field: Field) -> list[Any]:
+        """The values of one row, as the column has them."""
+        value = self.taken[row].get(field.name)
+        if value is None:
+            return []
+        fit = _fitting(field.type)
+        items = value if isinstance(value, list) else [value]
+        return [fitted for item in items if (fitted := fit(item)) is not None]
+
+    def _laid_out(self, field: Field) -> Column:
+        name, fit = field.name, _fitting(field.type)
+        values: dict[Any, list[int]] = {}
+        for row, taken in enumerate(self.taken):
+            value = taken.get(name)
+            if value is None:
+                continue
+            for item in value if isinstance(value, list) else (value,):
+                fitted = fit(item)
+                if fitted is not None:
+                    rows = values.setdefault(fitted, [])
+                    if not rows or rows[-1] != row:
+                        rows.append(row)
+        return Column(values, len(self.taken))
+
+
+def bits_of(groups: Iterable[Iterable[int]], width: int) -> Bits:
+    """The rows of several lists as bits."""
+    marks = bytearray((width >> 3) + 1)
+    for rows in groups:
+        for row in rows:
+            marks[row >> 3] |= 1 << (row & 7)
+    return int.from_bytes(marks, "little")
+
+
+def rows_of(bits: Bits) -> Iterator[int]:
+    """The rows of a set, ascending."""
+    text = bin(bits)[:1:-1]
+    row = text.find("1")
+    while row >= 0:
+        yield row
+        row = text.find("1", row + 1)
+
+
+def _as_text(value: Any) -> Any:
+    return value if type(value) is str else _converted(FieldType.KEYWORD, type(value).__name__, value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return None if isinstance(value, bool | float) else value
+
+
+def _fitting(kind: FieldType) -> Callable[[Any], Any]:
+    """What makes a value one of the column. Dates stay as they are written: constants mean stretches."""
+    if kind in (FieldType.KEYWORD, FieldType.TEXT):
+        return _as_text
+    if kind is FieldType.DATE:
+        return _as_it_is
+    return lambda value: _converted(kind, type(value).__name__, value)
+
+
+@lru_cache(maxsize=65_536)
+def _converted(kind: FieldType, _type: str, value: Any) -> Any:
+    # The type is part of the cache's key: 1, 1.0 and True are equal, their texts are not.
+    found = typed_values({"value": value}, Field("value", kind))
+    return found[0] if found else None

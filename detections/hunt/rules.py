@@ -1,0 +1,157 @@
+"""The rules of a hunt, ready to run: parsed, checked against the fields that are known, planned."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from detections.enums import RuleType
+from detections.eql.ast import EventQuery, Query, all_stages, fields_used
+from detections.eql.fields import Field, FieldCatalogue
+from detections.eql.known import catalogue
+from detections.eql.parser import parse
+from detections.eql.verify import verify
+from detections.errors import CasewrightError, EqlVerificationError
+from detections.hunt.conditions import Plan, Planner
+from detections.hunt.rows import FieldTree
+from detections.rule_files.model import Loaded, RuleFile
+
+TIMESTAMP, CREATED = "@timestamp", "event.created"
+
+
+@dataclass(frozen=True, slots=True)
+class HuntRule:
+    """What a hunt takes of a rule. Its index patterns, schedule and cap play no part: all is searched."""
+
+    rule_id: str
+    name: str
+    query: Query
+    severity: str = ""
+    risk_score: int | None = None
+    timestamp_field: str = TIMESTAMP
+    tiebreaker_field: str = ""
+    category_field: str = "event.category"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRule:
+    """A rule whose conditions are plans: one a stage, then that of `until`. `query` is verified."""
+
+    rule: HuntRule
+    query: Query
+    plans: tuple[Plan, ...]
+
+    @property
+    def is_event_query(self) -> bool:
+        return isinstance(self.query, EventQuery)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRules:
+    """The rules that run over a universe, and why the others do not.
+
+    inapplicable: rule id -> the field that is not known. failed: rule id -> what is wrong with its query.
+    """
+
+    rules: tuple[PlannedRule, ...]
+    inapplicable: dict[str, str]
+    failed: dict[str, str]
+    catalogue: FieldCatalogue
+    tree: FieldTree
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A rule that no universe can run, with the reason."""
+
+    rule_id: str
+    name: str
+    reason: str
+
+
+@dataclass
+class RuleSet:
+    """Rules for any number of universes.
+
+    omitted: other types than EQL, which is no failure. failed: files and queries that do not load.
+    """
+
+    rules: Sequence[HuntRule]
+    omitted: Sequence[Omitted] = ()
+    failed: Sequence[str] = ()
+    _planned: dict[frozenset[Field], PlannedRules] = field(default_factory=dict)
+
+    @cached_property
+    def undeclared(self) -> frozenset[str]:
+        """The fields that the rules name and nobody declares: known only where a capture has them."""
+        known = catalogue()
+        return frozenset(name for rule in self.rules for name in _fields_of(rule) if name not in known)
+
+    def planned(self, seen: Iterable[Field] = ()) -> PlannedRules:
+        """The plans where, beside what is declared, these fields were seen."""
+        key = frozenset(seen)
+        if key not in self._planned:
+            self._planned[key] = _planned(self.rules, catalogue().merged(key))
+        return self._planned[key]
+
+
+def rule_set(loaded: Loaded, *, timestamp_field: str = "") -> RuleSet:
+    """The EQL rules of what was loaded. timestamp_field: orders every rule's events instead of its own."""
+    rules: list[HuntRule] = []
+    omitted: list[Omitted] = []
+    failed = [str(error) for error in loaded.errors]
+    for file in loaded.rules:
+        if file.type is not RuleType.EQL:
+            omitted.append(Omitted(file.rule_id, file.name, f"type {file.type.value} is not EQL"))
+            continue
+        try:
+            rules.append(_rule(file, timestamp_field))
+        except CasewrightError as error:
+            failed.append(f"{file.path}: {error}")
+    return RuleSet(rules, omitted, failed)
+
+
+def _rule(file: RuleFile, timestamp_field: str) -> HuntRule:
+    return HuntRule(
+        rule_id=file.rule_id,
+        name=file.name,
+        query=parse(file.query),
+        severity=file.severity.value,
+        risk_score=file.risk_score,
+        timestamp_field=timestamp_field or file.timestamp_field,
+        tiebreaker_field=file.tiebreaker_field,
+        category_field=file.event_category_override or "event.category",
+    )
+
+
+def _fields_of(rule: HuntRule) -> Iterator[str]:
+    yield from (name for name, _ in fields_used(rule.query))
+    yield rule.category_field
+    if rule.tiebreaker_field:
+        yield rule.tiebreaker_field
+
+
+def _planned(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
+    planner = Planner(known)
+    planned: list[PlannedRule] = []
+    inapplicable: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    names = {TIMESTAMP, CREATED}
+    for rule in rules:
+        try:
+            planned.append(_plan(rule, planner))
+        except EqlVerificationError as error:
+            if error.field:
+                inapplicable[rule.rule_id] = error.field
+            else:
+                failed[rule.rule_id] = str(error)
+            continue
+        names.update(_fields_of(rule), (rule.timestamp_field,))
+    return PlannedRules(tuple(planned), inapplicable, failed, known, FieldTree(names))
+
+
+def _plan(rule: HuntRule, planner: Planner) -> PlannedRule:
+    query = verify(rule.query, planner.catalogue, event_category_field=rule.category_field)
+    plans = tuple(
+        planner.stage(stage.category, stage.condition, rule.category_field) for stage in all_stages(query)
+    )
+    return PlannedRule(rule, query, plans)
