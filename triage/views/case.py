@@ -66,7 +66,7 @@ def case_journal(request: Asked, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def case_close(request: Asked, pk: int) -> HttpResponse:
     shown = load(request, pk)
-    form = CloseForm(request.POST or None, initial={"version": shown.version})
+    form = CloseForm(request.POST if request.method == "POST" else None)
     refusals: list[str] = []
     status = 200
     if request.method == "POST" and form.is_valid():

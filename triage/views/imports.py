@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -25,7 +26,7 @@ RECORDS_A_PAGE = 100
 @page
 @require_http_methods(["GET", "POST"])
 def imports(request: Asked) -> HttpResponse:
-    form = ImportForm(request.POST or None, request.FILES or None)
+    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     status = 200
     if request.method == "POST":
         request.actor.require("detections.add_import", "import captures")
@@ -56,7 +57,7 @@ def _request_import(request: Asked, form: ImportForm) -> bool:
     return True
 
 
-def _keep(files: list[UploadedFile[bytes]]) -> list[Path]:
+def _keep(files: "list[UploadedFile[bytes]]") -> list[Path]:
     """Write the uploads into a folder of their own, under names that can't lead out of it."""
     folder = Path(settings.UPLOADS_DIR) / uuid.uuid4().hex
     folder.mkdir(parents=True)
@@ -77,7 +78,7 @@ def _safe_name(name: str, number: int) -> str:
     last = PureWindowsPath(PurePosixPath(name).name).name
     try:
         clean = get_valid_filename(last).lstrip(".")[-120:]
-    except ValueError:
+    except SuspiciousFileOperation:
         clean = ""
     return clean or f"upload-{number}"
 

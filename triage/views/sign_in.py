@@ -23,7 +23,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def sign_in(request: HttpRequest) -> HttpResponse:
     if accounts.is_first_run():
         return redirect("first_run")
-    form = AuthenticationForm(request, request.POST or None)
+    form = AuthenticationForm(request, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         auth.login(request, form.get_user())
         return redirect(_destination(request))
@@ -70,7 +70,7 @@ def first_run(request: HttpRequest) -> HttpResponse:
     """Makes the first admin account, as long as there is nobody."""
     if not accounts.is_first_run():
         return redirect("queue")
-    form = FirstAdminForm(request.POST or None)
+    form = FirstAdminForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
