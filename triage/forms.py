@@ -126,7 +126,7 @@ class UploadField(forms.FileField):
     widget = SeveralFiles
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        files = data if isinstance(data, list | tuple) else [data]
+        files = data if isinstance(data, list | tuple) and data else [None]
         return [super(UploadField, self).clean(file, initial) for file in files]
 
 
