@@ -22,7 +22,8 @@ from detections.stores.base import MappedEvent
 LINE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 100
 KEY_LIMIT = 5000
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?\d{19,}[\s,\]}]")
+_LONG_NUMBER = re.compile(rb"(?<=[:,\[\s])-?\d{19,}(?=[\s,\]}])")
+_TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)
 _TIMES = ("@timestamp", "event.created", "event.start", "event.end", "event.ingested")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -126,10 +127,12 @@ def _parsed(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
+        if _TOO_DEEP.search(str(error)):
+            raise RecordError(f"The document is nested deeper than {DEPTH_LIMIT} levels.") from None
         raise RecordError(f"The line is no valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise RecordError("The line is no JSON object; write one document a line.")
-    _check_size(value, may_overflow=_LONG_NUMBER.search(line) is not None)
+    _check_size(value, may_overflow=any(_is_beyond_64_bits(token) for token in _LONG_NUMBER.findall(line)))
     return value
 
 
@@ -166,9 +169,14 @@ def _check_size(value: dict[str, Any], *, may_overflow: bool) -> None:
         level = below
 
 
+def _is_beyond_64_bits(token: bytes) -> bool:
+    # By length first: Python refuses to read thousands of digits.
+    return len(token) > 20 or not -(2**63) <= int(token) < 2**64
+
+
 def _overflows(item: Any) -> bool:
-    # The parser turns whole numbers beyond 64 bits into floating ones, so both are looked at.
-    return isinstance(item, int | float) and not -(2**63) <= item < 2**64
+    # The parser turns whole numbers beyond 64 bits into floating ones.
+    return isinstance(item, float) and (item <= -(2**63) or item >= 2**64)
 
 
 def _check_times(document: Document) -> None:

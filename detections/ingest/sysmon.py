@@ -183,11 +183,14 @@ def _put_library(document: Document, data: _Data) -> None:
         ("file.code_signature.status", "code_signature.status"),
     ):
         ecs.put(document, f"dll.{target}", ecs.get(document, source))
-    signed = data.get("Signed", "").lower()
+    signed, status = data.get("Signed", ""), data.get("SignatureStatus", "")
     if signed in ("true", "false"):
-        trusted = signed == "true" and data.get("SignatureStatus") == "Valid"
         ecs.put(document, "dll.code_signature.exists", signed == "true")
-        ecs.put(document, "dll.code_signature.trusted", trusted)
+        ecs.put(document, "dll.code_signature.trusted", signed == "true" and status == "Valid")
+    elif signed:  # such as "failed: Invalid hash": a signature that proves nothing
+        ecs.put(document, "dll.code_signature.status", status or signed)
+        ecs.put(document, "dll.code_signature.trusted", False)
+        ecs.put(document, "file.code_signature.trusted", False)
 
 
 def _put_registry(document: Document, data: _Data) -> None:

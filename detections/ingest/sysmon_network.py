@@ -89,7 +89,7 @@ def put_dns(document: Document, data: _Data) -> None:
     ecs.put(document, "sysmon.dns.status", _DNS_STATUS.get(status, status))
     answers = [_answer(part.strip()) for part in data.pop("QueryResults", "").split(";") if part.strip()]
     resolved = [answer["data"] for answer in answers if answer.get("type") in ("A", "AAAA")]
-    named = [answer["data"] for answer in answers if answer.get("type") not in ("A", "AAAA", None)]
+    named = [answer.get("data", "") for answer in answers if answer.get("type") not in ("A", "AAAA", None)]
     ecs.put(document, "dns.answers", answers or None)
     ecs.put(document, "dns.resolved_ip", resolved or None)
     add_related(document, "hosts", *named, name)
@@ -99,7 +99,8 @@ def put_dns(document: Document, data: _Data) -> None:
 def _answer(text: str) -> dict[str, str]:
     if text.startswith("type:"):
         kind, _, data = text.removeprefix("type:").strip().partition(" ")
-        return {"type": _DNS_TYPES.get(kind, kind), "data": data.strip()}
+        kind = _DNS_TYPES.get(kind, kind)
+        return {"type": kind, "data": data.strip()} if data.strip() else {"type": kind}
     ip = address(text)
     if not ip:
         return {"data": text}  # Sysmon cuts long lists in the middle of an address

@@ -28,13 +28,14 @@ class JsonEvent:
 
     record: its plain form, the time corrected where the file's clock is known to be off. rest: fields of the
     source that are no part of the event (`message`, `agent`). logged: the time as it stands in the source.
-    correction: hours that were added, or None.
+    correction: hours that were added, or None. is_received: the time is the collector's, for want of another.
     """
 
     record: WindowsRecord
     rest: Document
     logged: str
     correction: int | None = None
+    is_received: bool = False
 
 
 Reader = Callable[[Value, Clock], JsonEvent]
@@ -80,11 +81,11 @@ def _of_winlogbeat(value: Value, clock: Clock) -> JsonEvent:
     record = WindowsRecord(
         provider=str(winlog.get("provider_name") or ecs.text(value, "event.provider")),
         provider_guid=guid(str(winlog.get("provider_guid") or "")),
-        event_id=str(winlog["event_id"]),
+        event_id=_text(winlog["event_id"]),
         version=_number(winlog.get("version")),
         level=_level(winlog.pop("level", None) or ecs.text(value, "log.level")),
         task=0,
-        opcode=0,
+        opcode=_OPCODES.get(_text(winlog.get("opcode")).lower(), -1),
         keywords=_keywords(winlog.get("keywords"), ecs.text(value, "event.outcome")),
         time_created=windows_time.text_of(logged),
         record_id=_text(winlog.get("record_id")),
@@ -133,17 +134,20 @@ _COLLECTOR = (
     "SourceModuleName", "SourceModuleType", "Severity", "SeverityValue", "EventTypeOrignal",
     "EventTypeOriginal",
 )  # fmt: skip
+_OPCODES = {"info": 0, "start": 1, "stop": 2}
 _NXLOG_TYPES = frozenset(
     {"INFO", "AUDIT_SUCCESS", "AUDIT_FAILURE", "WARNING", "ERROR", "CRITICAL", "VERBOSE", "DEBUG"}
 )
 
 
 def _of_flattened(value: Value, clock: Clock) -> JsonEvent:
-    logged, correction, time = windows_time.corrected(value, clock)
+    time = windows_time.corrected(value, clock)
     data = dict(value)
     rest = _rest_of_flattened(data)
     channel = _text(data.pop("Channel", None))
     level = _level(data.pop("Level", None) or value.get("Severity"))
+    named = _OPCODES.get(_take(data, "Opcode").lower(), 0)
+    opcode = _number(data.pop("OpcodeValue", named))
     record = WindowsRecord(
         provider=_take(data, "SourceName", "ProviderName", "Provider") or _CHANNELS.get(channel.lower(), ""),
         provider_guid=guid(_take(data, "ProviderGuid", "ProviderGUID")),
@@ -151,9 +155,9 @@ def _of_flattened(value: Value, clock: Clock) -> JsonEvent:
         version=_number(data.pop("Version", None)),
         level=level,
         task=_number(data.pop("Task", None)),
-        opcode=_number(_take(data, "OpcodeValue") or _opcode(_take(data, "Opcode"))),
+        opcode=opcode,
         keywords=_keywords(data.pop("Keywords", None), _outcome_of(value)),
-        time_created=time,
+        time_created=time.utc,
         record_id=_take(data, "RecordNumber", "EventRecordID", "RecordID"),
         channel=channel,
         computer=_take(data, "Hostname", "Computer"),
@@ -165,7 +169,7 @@ def _of_flattened(value: Value, clock: Clock) -> JsonEvent:
     )
     if not record.provider:
         raise RecordError("The event names neither its provider (SourceName) nor a channel that tells it.")
-    return JsonEvent(record, rest, logged, correction)
+    return JsonEvent(record, rest, time.logged, time.correction, is_received=time.is_received)
 
 
 def _rest_of_flattened(data: Value) -> Document:
@@ -174,7 +178,7 @@ def _rest_of_flattened(data: Value) -> Document:
     original_type = "EventTypeOrignal" in data or "EventTypeOriginal" in data
     for name in _COLLECTOR:
         data.pop(name, None)
-    if not original_type and data.get("EventType") in _NXLOG_TYPES:
+    if not original_type and str(data.get("EventType")) in _NXLOG_TYPES:
         del data["EventType"]
     ecs.put(rest, "message", _take(data, "Message"))
     ecs.put(rest, "tags", data.pop("tags", None))
@@ -189,10 +193,6 @@ def _outcome_of(value: Value) -> str:
     kind = value.get("EventType")
     outcomes = {"AUDIT_SUCCESS": "success", "AUDIT_FAILURE": "failure"}
     return outcomes.get(kind, "") if isinstance(kind, str) else ""
-
-
-def _opcode(text: str) -> str:
-    return {"info": "0", "start": "1", "stop": "2"}.get(text.lower(), text)
 
 
 def _take(data: Value, *names: str) -> str:

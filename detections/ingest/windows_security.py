@@ -66,8 +66,9 @@ def _put_process(document: Document, data: _Data, code: str) -> None:
         _put_image(document, data.pop("ParentProcessName", ""), data.get("ProcessId", ""), "process.parent")
         command_line.put(document, _known(data, "CommandLine"))
         return
-    image = data.pop("ProcessName", "") or data.pop("CallerProcessName", "")
-    pid = data.pop("ProcessId", "") or data.pop("CallerProcessId", "")
+    # A caller stays in the data too, where rules look for it.
+    image = data.pop("ProcessName", "") or data.get("CallerProcessName", "")
+    pid = data.pop("ProcessId", "") or data.get("CallerProcessId", "")
     _put_image(document, image, pid, "process")
 
 

@@ -7,6 +7,7 @@ hours. Connections and DNS queries don't count, since their UtcTime is not relia
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -60,25 +61,37 @@ def _median(counts: Counter[int]) -> int | None:
     return None
 
 
-def corrected(value: dict[str, Any], clock: Clock) -> tuple[str, int | None, str]:
-    """Of a flattened event: the time as logged, the hours added if any, and the time in UTC.
+@dataclass(frozen=True, slots=True)
+class EventTime:
+    """The time of a flattened event: as logged, in UTC, the hours that were added, and whether it is only the
+    moment at which a collector received the event."""
 
-    A logged time without a zone counts as UTC only where the file's Sysmon events prove it, or an hour's
-    error of it; otherwise the collector's @timestamp counts. Raises RecordError where nothing tells.
+    logged: str
+    utc: str
+    correction: int | None = None
+    is_received: bool = False
+
+
+def corrected(value: dict[str, Any], clock: Clock) -> EventTime:
+    """The time of a flattened event in UTC.
+
+    A logged time without a zone counts as UTC, or as so many hours off, only where the file's Sysmon events
+    prove it; otherwise the collector's @timestamp counts. Raises RecordError where nothing tells.
     """
     logged, field = _logged(value)
     hours = clock.hours
     try:
+        instant = moments.nanoseconds(_zoned(logged))
         if hours:
-            instant = moments.nanoseconds(_zoned(logged)) + hours * _HOUR
-            return logged, hours, moments.text_of(instant, moments.digits_of(_zoned(logged)))
+            moved = moments.text_of(instant + hours * _HOUR, moments.digits_of(_zoned(logged)))
+            return EventTime(logged, _checked(moved), hours)
         if hours == 0:
-            return logged, None, _checked(_zoned(logged))
-        return logged, None, _checked(text_of(logged))
-    except (moments.TimeError, OverflowError) as error:
+            return EventTime(logged, _zoned(logged))
         received = value.get("@timestamp")
-        if hours is None and field != "@timestamp" and isinstance(received, str):
-            return logged, None, received
+        if _zoned(logged) != text_of(logged) and field != "@timestamp" and isinstance(received, str):
+            return EventTime(logged, _checked(received), is_received=True)
+        return EventTime(logged, _checked(text_of(logged)))
+    except (moments.TimeError, OverflowError) as error:
         raise RecordError(f"{field or '@timestamp'}: {error}.") from None
 
 

@@ -52,12 +52,17 @@ def document_of(record: WindowsRecord) -> Document:
 def document_of_json(event: JsonEvent) -> Document:
     """The ECS document of a Windows event out of JSON: the event mapped, and what else its source said.
 
-    A host.id of the source counts more than a derived one. A corrected time is marked with what was added.
-    Raises RecordError as `document_of` does, and where the source has a value at the place of an object.
+    A host.id of the source counts more than a derived one. A corrected time is marked with what was added, a
+    collector's as derived. Raises RecordError as `document_of` does, and where the source has a value at the
+    place of an object.
     """
     document = document_of(event.record)
     if ecs.get(event.rest, "host.id") is not None:
-        del document["host"]["id"], document["casewright"]
+        document["host"].pop("id", None)
+        document.pop("casewright", None)
+    if event.is_received:
+        derived = [*ecs.values(document, "casewright.derived"), "event.created"]
+        ecs.put(document, "casewright.derived", derived)
     if event.correction:
         ecs.put(document, "casewright.time_corrected", windows_time.offset_text(event.correction))
     _add_rest(document, event.rest, "")

@@ -33,14 +33,21 @@ def nested(depth):
         (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": NaN}', "The line is no valid JSON"),
         (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": "\xff\xfe"}', "The line is no valid JSON"),
         (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": 18446744073709551616}', "beyond 64 bits"),
-        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": [9223372036854775808]}', "beyond 64 bits"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": [18446744073709551616]}', "beyond 64 bits"),
         (b"[1, 2]", "The line is no JSON object"),
         ({"event": {}}, "The document has no @timestamp"),
         ({"@timestamp": "2026-03-18T09:40:05.118"}, "no time zone"),
         ({"@timestamp": 1773826805118}, "@timestamp is no text"),
         ({"@timestamp": ["2026-03-18T09:40:05Z"] * 2}, "more than one @timestamp"),
         ({**GOOD, "event": {"created": "2026-03-18 09:40:05"}}, "event.created: .* is not an ISO 8601"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": -9223372036854775809}', "beyond 64 bits"),
+        ({"@timestamp": "1600-12-31T23:59:59Z"}, "outside of the years 1601 to 9998"),
+        ({"@timestamp": "10000-01-01T00:00:00Z"}, "is not an ISO 8601 date and time"),
+        ({**GOOD, "event": {"end": "9999-12-31T23:59:59Z"}}, "event.end: .* outside of the years"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": Infinity}', "The line is no valid JSON"),
+        (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": "\\ud800"}', "The line is no valid JSON"),
         (nested(100), "nested deeper than 100 levels"),
+        (nested(10_000), "nested deeper than 100 levels"),
         ({**GOOD, "k": dict.fromkeys(map(str, range(5001)), 1)}, "more than 5,000 keys"),
         ({**GOOD, "k": "x" * ndjson.LINE_LIMIT}, "longer than 1,048,576 bytes"),
         ({"_id": "1", "_source": "x"}, "no object as `_source`"),
@@ -62,6 +69,17 @@ def test_a_hit_of_a_search_gives_its_source_and_is_known_by_its_id():
     one, same, another = read(hit, moved, other)
     assert one.document == hit["_source"]
     assert one.identity == same.identity != another.identity
+
+
+def test_the_last_of_duplicate_keys_counts():
+    (event,) = read(b'{"@timestamp": "2026-03-18T09:40:05Z", "a": 1, "a": {"b": 2}}')
+    assert event.document["a"] == {"b": 2}
+
+
+def test_numbers_up_to_64_bits_keep_every_digit():
+    numbers = [18446744073709551615, 9223372036854775808, -9223372036854775808, 1.5e300, -1e19]
+    (event,) = read({**GOOD, "a": numbers, "long": "0" * 40})
+    assert event.document["a"] == numbers
 
 
 def test_dotted_keys_a_byte_order_mark_and_blank_lines_are_fine():
