@@ -184,6 +184,13 @@ REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)
 SEARCH_TIMEOUT_SECONDS: int = env.int("CASEWRIGHT_SEARCH_TIMEOUT", default=120)
 
+# What the live door takes at once. Fewer requests than the web server has threads leave some for people.
+BULK_BODY_BYTES: int = env.int("CASEWRIGHT_BULK_BODY_MB", default=100) * 1024 * 1024
+BULK_ITEMS: int = env.int("CASEWRIGHT_BULK_ITEMS", default=50_000)
+BULK_IN_FLIGHT: int = env.int("CASEWRIGHT_BULK_IN_FLIGHT", default=4)
+BULK_IN_FLIGHT_BYTES: int = env.int("CASEWRIGHT_BULK_IN_FLIGHT_MB", default=200) * 1024 * 1024
+BULK_VERSION: str = env.str("CASEWRIGHT_BULK_VERSION", default="8.19.0")
+
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True

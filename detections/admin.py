@@ -17,6 +17,7 @@ from django_celery_beat.models import (
 
 from detections import outbox, rule_loading, schedules
 from detections.actors import of_user
+from detections.door import tokens
 from detections.forms import RuleForm
 from detections.models import (
     Alert,
@@ -29,6 +30,7 @@ from detections.models import (
     RuleRun,
     RuleVersion,
     Segment,
+    SenderToken,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +195,27 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin):
     list_filter = ["created_at", "capture__status"]
     search_fields = ["file", "position", "reason"]
     list_select_related = ["capture"]
+
+
+@admin.register(SenderToken)
+class SenderTokenAdmin(ReadOnlyAdmin):
+    """Who may send events. Tokens are made on the command line, where their key can be shown once."""
+
+    list_display = ["name", "key_id", "data_streams", "events_received", "last_used_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "key_id"]
+    exclude = ["token_sha256"]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke: what comes with it is refused from now on", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[Model]) -> None:
+        actor = of_user(request.user)
+        chosen = SenderToken.objects.visible_to(actor).filter(pk__in=[row.pk for row in rows])
+        done = sum(tokens.revoke_token(token, actor=actor, reason="in the admin") for token in chosen)
+        messages.info(request, f"{done} {'token is' if done == 1 else 'tokens are'} revoked.")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return of_user(request.user).can("detections.change_sendertoken")
 
 
 @admin.register(JournalEntry)

@@ -1,5 +1,7 @@
 """Answers in the shapes that Elasticsearch's clients read."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 Item = dict[str, dict[str, Any]]
@@ -41,9 +43,7 @@ def held(operation: str, index: str, document_id: str) -> Item:
     }
 
 
-def refused(
-    operation: str, index: str, document_id: str | None, status: int, kind: str, reason: str
-) -> Item:
+def refused(operation: str, index: str, document_id: str | None, status: int, kind: str, reason: str) -> Item:
     """One action's error."""
     error = {"type": kind, "reason": reason}
     return {operation: {"_index": index, "_id": document_id, "status": status, "error": error}}
@@ -53,3 +53,28 @@ def bulk(milliseconds: int, items: list[Item]) -> dict[str, Any]:
     """The answer to a bulk request."""
     errors = any("error" in told for item in items for told in item.values())
     return {"errors": errors, "took": milliseconds, "items": items}
+
+
+def filtered(content: dict[str, Any], filter_path: str) -> dict[str, Any]:
+    """The parts of an answer that a client asks for (`errors,items.*.status`); all of it if it names none.
+
+    Exclusions (`-items`) and `**` are not understood, and leave the answer whole.
+    """
+    paths = [part.strip().split(".") for part in filter_path.split(",") if part.strip()]
+    if not paths or len(paths) > 20 or any(path[0].startswith("-") or "**" in path for path in paths):
+        return content
+    kept: dict[str, Any] = _kept(content, paths)
+    return kept
+
+
+def _kept(node: Any, paths: Sequence[list[str]]) -> Any:
+    if isinstance(node, list):
+        return [_kept(item, paths) for item in node]
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        below = [path[1:] for path in paths if fnmatchcase(key, path[0])]
+        if [] in below:
+            found[key] = value
+        elif below and isinstance(value, dict | list) and (rest := _kept(value, below)):
+            found[key] = rest
+    return found

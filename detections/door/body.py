@@ -71,17 +71,20 @@ def unpacked(stream: Readable, encoding: str, *, limit: int) -> Body:
     # The caller holds it as long as the request lasts; it has no name that could stay behind.
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
     digest, size = hashlib.sha256(), 0
-    for chunk in _chunks(stream, packed="gzip" in encoding):
-        size += len(chunk)
-        if size > limit:
-            file.close()
-            raise BodyError(
-                f"the request is larger than {limit} bytes unpacked; send it in parts",
-                type="content_too_long_exception",
-                status=413,
-            )
-        digest.update(chunk)
-        file.write(chunk)
+    try:
+        for chunk in _chunks(stream, packed="gzip" in encoding):
+            size += len(chunk)
+            if size > limit:
+                raise BodyError(
+                    f"the request is larger than {limit} bytes unpacked; send it in parts",
+                    type="content_too_long_exception",
+                    status=413,
+                )
+            digest.update(chunk)
+            file.write(chunk)
+    except BodyError:
+        file.close()
+        raise
     return Body(file, size, digest.hexdigest())
 
 
@@ -175,7 +178,7 @@ def _action(line: bytes, number: int, default_index: str) -> tuple[str, str, str
             f"Malformed action/metadata line [{number}], expected one of [create, delete, index, update] "
             f"with an object, but found [{operation[:40]}]"
         )
-    index, document_id = told.get("_index") or default_index, told.get("_id")
+    index, document_id = told.get("_index", default_index), told.get("_id")
     if not isinstance(index, str) or isinstance(document_id, dict | list):
         raise BodyError(f"Malformed action/metadata line [{number}], expected text as _index and _id")
     if not index:

@@ -174,9 +174,7 @@ def _window(events: Sequence[MappedEvent]) -> Window:
     return Window(min(times), max(times))
 
 
-def _answer(
-    good: Sequence[_Sent], before: dict[str, StoredEvent | None], ingest: int, body: Body
-) -> None:
+def _answer(good: Sequence[_Sent], before: dict[str, StoredEvent | None], ingest: int, body: Body) -> None:
     seen: dict[str, MappedEvent] = {}
     for one in good:
         event, action = one.event, one.action
@@ -190,10 +188,10 @@ def _answer(
             reason = f"[{action.document_id}]: version conflict, another document has this id, and stays"
             _refuse(one, body, 409, _CONFLICT, reason)
         elif action.operation == "create" and action.document_id is not None:
-            reason = f"[{action.document_id}]: version conflict, document already exists (current version [1])"
-            one.item = answers.refused(
-                "create", action.index, action.document_id, 409, _CONFLICT, reason
+            reason = (
+                f"[{action.document_id}]: version conflict, document already exists (current version [1])"
             )
+            one.item = answers.refused("create", action.index, action.document_id, 409, _CONFLICT, reason)
         else:
             one.item = answers.held(action.operation, action.index, one.shown_id)
 

@@ -161,7 +161,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 def _hashed(key: str) -> str:
     # A key has 256 random bits: no salt and no slow hash would make it harder to guess.
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _told(row: SenderToken) -> dict[str, object]:
