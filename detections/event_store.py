@@ -2,6 +2,7 @@
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -9,10 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 from detections.eql.known import catalogue
 from detections.manifest import DatabaseManifest
 from detections.stores.base import EventStore
-from detections.stores.embedded import EmbeddedStore
+
+if TYPE_CHECKING:
+    from detections.stores.embedded import EmbeddedStore
 
 _lock = threading.Lock()
-_opened: dict[tuple[int, str], EmbeddedStore] = {}
+_opened: "dict[tuple[int, str], EmbeddedStore]" = {}
 
 
 def event_store() -> EventStore:
@@ -23,13 +26,16 @@ def event_store() -> EventStore:
     return embedded_store()
 
 
-def embedded_store() -> EmbeddedStore:
+def embedded_store() -> "EmbeddedStore":
     """The same, for what only an embedded store needs: sweeping its folder."""
     if settings.ELASTICSEARCH_URL:
         raise ImproperlyConfigured(
             "ELASTICSEARCH_URL is set, but this version searches its embedded event store only. "
             "Unset it to go on with the embedded store."
         )
+    # Not above: a command that opens no store starts without DuckDB.
+    from detections.stores.embedded import EmbeddedStore
+
     # A forked child opens its own: locks and DuckDB's threads belong to the process that made them.
     key = (os.getpid(), str(settings.EVENTS_DIR))
     with _lock:

@@ -8,12 +8,12 @@ from detections.enums import RuleType
 from detections.eql.ast import EventQuery, Query, all_stages, fields_used
 from detections.eql.fields import Field, FieldCatalogue
 from detections.eql.known import catalogue
-from detections.eql.parser import parse
 from detections.eql.verify import verify
 from detections.errors import CasewrightError, EqlVerificationError
 from detections.hunt.conditions import Plan, Planner
 from detections.hunt.rows import FieldTree
 from detections.rule_files.model import Loaded, RuleFile
+from detections.rule_files.reading import parsed_query
 
 TIMESTAMP, CREATED = "@timestamp", "event.created"
 
@@ -114,7 +114,7 @@ def _rule(file: RuleFile, timestamp_field: str) -> HuntRule:
     return HuntRule(
         rule_id=file.rule_id,
         name=file.name,
-        query=parse(file.query),
+        query=parsed_query(file.query),
         severity=file.severity.value,
         risk_score=file.risk_score,
         timestamp_field=timestamp_field or file.timestamp_field,

@@ -4,9 +4,11 @@ import hashlib
 import json
 import tomllib
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from detections.enums import RuleType, Severity
+from detections.eql.ast import Query
 from detections.eql.parser import parse
 from detections.errors import EqlError, Location, RuleFault, RuleFileError
 from detections.rule_files.model import RuleFile
@@ -21,6 +23,12 @@ RULE_ID_LENGTH = 64
 NAME_LENGTH = 255
 MAX_SIGNALS = 10_000
 TRANSFORMS = ("investigate", "osquery")
+
+
+@lru_cache(maxsize=4096)
+def parsed_query(text: str) -> Query:
+    """The syntax tree of a query, parsed once for whoever loads and whoever runs a rule. Raises EqlError."""
+    return parse(text)
 
 
 def load_rule_text(text: str, path: str, *, overlay: str = "", overlay_path: str = "") -> RuleFile:
@@ -166,7 +174,7 @@ def _query(table: Table, kind: RuleType) -> str:
 
 def _check_eql(table: Table, query: str) -> None:
     try:
-        parse(query)
+        parsed_query(query)
     except EqlError as error:
         place = table.positions.inside(*table.keys, "query", line=error.line, column=error.column)
         table.faults.append(
