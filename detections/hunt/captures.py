@@ -27,7 +27,8 @@ class CaptureFile:
 class HuntSummary:
     """What a hunt came to. inapplicable: rule id -> unknown field -> in how many universes.
 
-    unreadable: file -> why it could not be read, or not to its end. faults: the first bad records.
+    positions: rule id -> what is wrong with its query, with position and caret. unreadable: file -> why it
+    could not be read, or not to its end. faults: the first bad records.
     """
 
     files: int = 0
@@ -40,6 +41,7 @@ class HuntSummary:
     ran: set[str] = field(default_factory=set)
     matched: set[str] = field(default_factory=set)
     inapplicable: dict[str, dict[str, int]] = field(default_factory=dict)
+    positions: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -173,6 +175,7 @@ class Hunt:
         summary.matched.update(match.rule.rule_id for match in matches)
         summary.ran.update(one.rule.rule_id for one in planned.rules)
         summary.failed.update({**planned.failed, **universe.failed})
+        summary.positions.update(planned.faults)
         for rule_id, name in planned.inapplicable.items():
             counts = summary.inapplicable.setdefault(rule_id, {})
             counts[name] = counts.get(name, 0) + 1

@@ -50,11 +50,13 @@ class PlannedRules:
     """The rules that run over a universe, and why the others do not.
 
     inapplicable: rule id -> the field that is not known. failed: rule id -> what is wrong with its query.
+    faults: rule id -> the same for whoever wrote it, with position and caret.
     """
 
     rules: tuple[PlannedRule, ...]
     inapplicable: dict[str, str]
     failed: dict[str, str]
+    faults: dict[str, str]
     catalogue: FieldCatalogue
     tree: FieldTree
 
@@ -135,18 +137,20 @@ def _planned(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
     planned: list[PlannedRule] = []
     inapplicable: dict[str, str] = {}
     failed: dict[str, str] = {}
+    faults: dict[str, str] = {}
     names = {TIMESTAMP, CREATED}
     for rule in rules:
         try:
             planned.append(_plan(rule, planner))
         except EqlVerificationError as error:
+            faults[rule.rule_id] = str(error)
             if error.field:
                 inapplicable[rule.rule_id] = error.field
             else:
                 failed[rule.rule_id] = str(error)
             continue
         names.update(_fields_of(rule), (rule.timestamp_field,))
-    return PlannedRules(tuple(planned), inapplicable, failed, known, FieldTree(names))
+    return PlannedRules(tuple(planned), inapplicable, failed, faults, known, FieldTree(names))
 
 
 def _plan(rule: HuntRule, planner: Planner) -> PlannedRule:

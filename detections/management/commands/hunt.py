@@ -60,22 +60,12 @@ class Command(BaseCommand):
             require_database()
         rules = loaded_rules(options["rules"], options["timestamp_field"])
         hunt = Hunt(rules, together=options["together"])
-        self._print(hunt, options["paths"], LineFormat(options["format"]))
+        print_matches(self, hunt, options["paths"], LineFormat(options["format"]))
         for line in summary_lines(hunt.summary, rules):
             self.stderr.write(line, style_func=str)
         if options["open_cases"]:
             self._open_cases(hunt, options["paths"])
         if hunt.summary.unreadable or hunt.summary.failed or rules.failed:
-            sys.exit(1)
-
-    def _print(self, hunt: Hunt, paths: list[Path], format_: LineFormat) -> None:
-        try:
-            for line in matched_lines(hunt, paths, format_):
-                self.stdout.write(line)
-                self.stdout.flush()
-        except BrokenPipeError:
-            # Whoever reads has seen enough (`| head`); Python would complain once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
 
     def _open_cases(self, hunt: Hunt, paths: list[Path]) -> None:
@@ -90,6 +80,18 @@ class Command(BaseCommand):
         for line in not_enabled(hunt):
             self.stderr.write(line, style_func=str)
         call_command("run_due", wait=True, stdout=self.stderr)
+
+
+def print_matches(command: BaseCommand, hunt: Hunt, paths: list[Path], format_: LineFormat) -> None:
+    """Write the matches as they are found. Ends the process where nobody reads any more."""
+    try:
+        for line in matched_lines(hunt, paths, format_):
+            command.stdout.write(line)
+            command.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`| head`); Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def loaded_rules(paths: list[Path], timestamp_field: str) -> RuleSet:
@@ -107,10 +109,13 @@ def matched_lines(hunt: Hunt, paths: list[Path], format_: LineFormat) -> Iterato
     """The lines of a hunt, with a progress bar on stderr while it runs, if a person sits there."""
     with progress_bar(hunt):
         line: Callable[[Found], str] = tsv_line if format_ is LineFormat.TSV else ndjson_line
+        heading = ""
         if format_ is LineFormat.TABLE:
             heading, line = table_lines(hunt.rules.rules)
-            yield heading
         for match in hunt.run(paths):
+            if heading:
+                yield heading
+                heading = ""
             yield line(match)
 
 
