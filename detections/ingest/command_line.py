@@ -4,10 +4,13 @@ Rules: "Parsing C command-line arguments" and CommandLineToArgvW in Microsoft's 
 argument knows no escape: it ends at the next quote if it starts with one, else at the next blank.
 """
 
+import re
+
 from detections import ecs
 from detections.ecs import Document
 
 _BLANKS = " \t"
+_RUN_OF_BLANKS = re.compile("[ \t]+")
 _QUOTE, _SLASH = '"', "\\"
 
 
@@ -16,6 +19,8 @@ def arguments(command_line: str) -> list[str]:
     text = command_line.strip(_BLANKS)
     if not text:
         return []
+    if _QUOTE not in text:  # then blanks alone count, and this is the usual case
+        return _RUN_OF_BLANKS.split(text)
     program, at = _program(text)
     found = [program]
     while (at := _past_blanks(text, at)) < len(text):

@@ -61,10 +61,10 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def _chunk(header: bytes, chunk: bytes, number: int) -> Iterator[WindowsRecord | RecordError]:
-    if not chunk.strip(b"\0"):
-        return  # space that Windows reserved ahead
     where = f"chunk {number}"
     if not chunk.startswith(_CHUNK_MAGIC) or len(chunk) < _CHUNK_HEADER_SIZE:
+        if not chunk.strip(b"\0"):
+            return  # space that Windows reserved ahead
         yield RecordError("The chunk has no valid header; its records are lost.", position=where)
         return
     torn = len(chunk) < _CHUNK_SIZE

@@ -8,7 +8,9 @@ _SHAPE = re.compile(
 )
 # Windows counts time from 1601; years near 9999 can't be moved between zones.
 _YEARS = range(1601, 9999)
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- both sides of the difference are UTC
 NANOSECONDS = 1_000_000_000
 
 
@@ -22,6 +24,9 @@ def nanoseconds(text: str) -> int:
     Takes ISO 8601 with date, `T`, time and zone, with up to nine digits of a second. Raises TimeError for
     anything else: a time without a zone is never guessed.
     """
+    if is_plain(text):
+        since = datetime.fromisoformat(text[:19]) - _PLAIN_EPOCH
+        return (since.days * 86400 + since.seconds) * NANOSECONDS + int(text[20:-1].ljust(9, "0"))
     found = _SHAPE.fullmatch(text)
     if found is None:
         raise TimeError(f"{text[:60]!r} is not an ISO 8601 date and time")
@@ -35,6 +40,17 @@ def nanoseconds(text: str) -> int:
     except (ValueError, OverflowError) as error:
         raise TimeError(f"{text!r} is no valid time: {error}") from None
     return _whole_seconds(moment) * NANOSECONDS + int(fraction.ljust(9, "0"))
+
+
+def is_plain(text: str) -> bool:
+    """Whether it is a time in the usual form: a `T`, seconds, a `Z` at the end. False says nothing."""
+    if _PLAIN.fullmatch(text) is None or not "1601" <= text[:4] < "9999":
+        return False
+    try:
+        datetime.fromisoformat(text[:19])
+    except ValueError:
+        return False
+    return True
 
 
 def moment(text: str) -> datetime:

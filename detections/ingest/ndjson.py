@@ -22,9 +22,11 @@ from detections.stores.base import MappedEvent
 LINE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 100
 KEY_LIMIT = 5000
+_MANY_DIGITS = re.compile(rb"\d{19}")
 _LONG_NUMBER = re.compile(rb"(?<=[:,\[\s])-?\d{19,}(?=[\s,\]}])")
 _TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)
-_TIMES = ("@timestamp", "event.created", "event.start", "event.end", "event.ingested")
+_EVENT_TIMES = ("created", "start", "end", "ingested")
+_TIMES = ("@timestamp", *(f"event.{name}" for name in _EVENT_TIMES))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -81,7 +83,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | RecordError:
     try:
         value, document_id = _unwrapped(_parsed(line))
-        record_id = document_id or ecs.text(value, "_id") or f"L{number}"
+        record_id = document_id or str(value.get("_id") or f"L{number}")
         event = _event_of(value, document_id, f"{name}:{number}", clock)
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
@@ -132,7 +134,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
         raise RecordError(f"The line is no valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise RecordError("The line is no JSON object; write one document a line.")
-    _check_size(value, may_overflow=any(_is_beyond_64_bits(token) for token in _LONG_NUMBER.findall(line)))
+    _check_size(value, line)
     return value
 
 
@@ -146,27 +148,25 @@ def _unwrapped(value: dict[str, Any]) -> tuple[Document, str]:
     return source, document_id
 
 
-def _check_size(value: dict[str, Any], *, may_overflow: bool) -> None:
+def _check_size(value: Value, line: bytes) -> None:
     """Refuse what is nested too deep, has too many keys, or holds a whole number beyond 64 bits."""
-    keys = 0
+    overflows = _MANY_DIGITS.search(line) and any(map(_is_beyond_64_bits, _LONG_NUMBER.findall(line)))
+    # Each level needs a bracket and each key a colon, so most lines are known to be fine without a walk.
+    if not overflows and line.count(b"{") + line.count(b"[") <= DEPTH_LIMIT and line.count(b":") <= KEY_LIMIT:
+        return
+    keys = depth = 0
     level: list[Any] = [value]
-    depth = 0
     while level:
         depth += 1
         if depth > DEPTH_LIMIT:
             raise RecordError(f"The document is nested deeper than {DEPTH_LIMIT} levels.")
-        below: list[Any] = []
-        for node in level:
-            items = node.values() if isinstance(node, dict) else node
-            keys += len(node) if isinstance(node, dict) else 0
-            below.extend(item for item in items if isinstance(item, dict | list))
-            if may_overflow and any(_overflows(item) for item in items):
-                raise RecordError(
-                    "A whole number lies beyond 64 bits and would lose digits; write it as text."
-                )
+        keys += sum(len(node) for node in level if isinstance(node, dict))
         if keys > KEY_LIMIT:
             raise RecordError(f"The document has more than {KEY_LIMIT:,} keys.")
-        level = below
+        items = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
+        if overflows and any(map(_overflows, items)):
+            raise RecordError("A whole number lies beyond 64 bits and would lose digits; write it as text.")
+        level = [item for item in items if isinstance(item, dict | list)]
 
 
 def _is_beyond_64_bits(token: bytes) -> bool:
@@ -180,6 +180,8 @@ def _overflows(item: Any) -> bool:
 
 
 def _check_times(document: Document) -> None:
+    if _has_plain_times(document):
+        return
     if ecs.get(document, "@timestamp") is None:
         raise RecordError("The document has no @timestamp.")
     for field in _TIMES:
@@ -192,3 +194,12 @@ def _check_times(document: Document) -> None:
                 raise RecordError(f"{field}: {error}.") from None
     if len(ecs.values(document, "@timestamp")) > 1:
         raise RecordError("The document has more than one @timestamp.")
+
+
+def _has_plain_times(document: Document) -> bool:
+    """The usual case, quickly: nested keys, one value each, and all of them times. False says nothing."""
+    event = document.get("event", {})
+    if not isinstance(event, dict) or any("." in key for key in document):
+        return False
+    times = [document.get("@timestamp"), *(event[name] for name in _EVENT_TIMES if name in event)]
+    return all(isinstance(value, str) and moments.is_plain(value) for value in times)

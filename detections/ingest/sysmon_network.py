@@ -4,6 +4,7 @@ import base64
 import hashlib
 import ipaddress
 import struct
+from functools import lru_cache
 
 from detections import ecs
 from detections.ecs import Document
@@ -74,10 +75,15 @@ def _community_id(document: Document, transport: str) -> str:
     protocol = _PROTOCOLS.get(transport)
     if protocol is None or any(ip is None or port is None or not 0 <= port < 65536 for ip, port in ends):
         return ""
-    packed = sorted((ipaddress.ip_address(ip).packed, port) for ip, port in ends)
+    packed = sorted((_packed(ip), port) for ip, port in ends)
     (low, low_port), (high, high_port) = packed
     content = struct.pack(">H", 0) + low + high + struct.pack(">BBHH", protocol, 0, low_port, high_port)
     return "1:" + base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
+
+
+@lru_cache(maxsize=8192)
+def _packed(ip: str) -> bytes:
+    return ipaddress.ip_address(ip).packed
 
 
 def put_dns(document: Document, data: _Data) -> None:

@@ -1,6 +1,7 @@
 """Pieces of a Windows event that several mappings need: paths, accounts, numbers, hashes, addresses."""
 
 import ipaddress
+from functools import lru_cache
 
 from detections import ecs
 from detections.ecs import Document
@@ -50,6 +51,7 @@ def number(text: str) -> int | None:
     return value if -(2**63) <= value < 2**63 else None
 
 
+@lru_cache(maxsize=8192)
 def address(text: str) -> str:
     """An IP address as logged, IPv4 without its IPv6 wrapping; "" where the text is none."""
     text = text.removeprefix("::ffff:").removeprefix("::FFFF:")

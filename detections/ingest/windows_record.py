@@ -6,6 +6,7 @@ and so every rule that was written against it, has `{lower-case}` GUIDs, text, a
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from detections.errors import RecordError
@@ -82,6 +83,7 @@ def of_decoded(event: dict[str, Any]) -> WindowsRecord:
     return record
 
 
+@lru_cache(maxsize=8192)
 def guid(text: str) -> str:
     """A GUID as Windows renders it, `{lower-case}`; anything else as it is."""
     return "{" + text.strip("{}").lower() + "}" if _GUID.fullmatch(text) else text
@@ -105,6 +107,8 @@ def _number(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n") if "\r" in value else value
     if isinstance(value, dict):
         return _text(value.get("#text"))
     if isinstance(value, list):

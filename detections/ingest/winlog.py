@@ -83,24 +83,32 @@ def _add_rest(document: Document, rest: Document, under: str) -> None:
 def _common(record: WindowsRecord) -> Document:
     created = _created(record)
     module, dataset = _DATASETS.get(record.channel.lower(), _OTHER)
+    host: Document = {"os": {"type": "windows", "family": "windows"}}
+    event: Document = {
+        "kind": "event",
+        "module": module,
+        "dataset": dataset,
+        "created": created,
+        "code": record.event_id,
+        "provider": record.provider,
+    }
+    if outcome := _outcome(record):
+        event["outcome"] = outcome
     document: Document = {
         "@timestamp": created,
         "ecs": {"version": ECS_VERSION},
-        "event": {"kind": "event", "module": module, "dataset": dataset, "created": created},
+        "event": event,
         "data_stream": {"type": "logs", "dataset": dataset, "namespace": "default"},
-        "host": {"os": {"type": "windows", "family": "windows"}},
+        "host": host,
+        "log": {"level": _LEVELS.get(record.level, "information")},
+        "winlog": _winlog(record, outcome),
     }
-    for name, value in (
-        ("event.code", record.event_id),
-        ("event.provider", record.provider),
-        ("event.outcome", _outcome(record)),
-        ("host.name", record.computer),
-        ("user.id", record.user_sid),
-        ("log.level", _LEVELS.get(record.level, "information")),
-    ):
-        ecs.put(document, name, value)
-    _derive_host_id(document, record)
-    _put_winlog(document, record)
+    if record.user_sid:
+        document["user"] = {"id": record.user_sid}
+    if record.computer:
+        # A stand-in for the machine's id, which a raw event lacks; without it no join by host works.
+        host["name"], host["id"] = record.computer, record.computer.lower()
+        document["casewright"] = {"derived": ["host.id"]}
     return document
 
 
@@ -112,44 +120,40 @@ def _created(record: WindowsRecord) -> str:
     return record.time_created
 
 
-def _derive_host_id(document: Document, record: WindowsRecord) -> None:
-    """A stand-in for the machine's id, which a raw event does not carry; without it no join by host works."""
-    if record.computer:
-        ecs.put(document, "host.id", record.computer.lower())
-        ecs.put(document, "casewright.derived", ["host.id"])
-
-
-def _put_winlog(document: Document, record: WindowsRecord) -> None:
-    for name, value in (
-        ("channel", record.channel),
-        ("computer_name", record.computer),
-        ("event_id", record.event_id),
-        ("record_id", record.record_id),
-        ("provider_name", record.provider),
-        ("provider_guid", record.provider_guid),
-        ("activity_id", record.activity_id),
-        ("opcode", _OPCODES.get(record.opcode)),
-        ("version", record.version or None),
-        ("process.pid", record.process_id),
-        ("process.thread.id", record.thread_id),
-        ("user.identifier", record.user_sid),
-        ("keywords", _keywords(record)),
-    ):
-        ecs.put(document, f"winlog.{name}", value)
-    _put_all(document, "winlog.user_data", record.user_data)
+def _winlog(record: WindowsRecord, outcome: str) -> Document:
+    found: Document = {
+        name: value
+        for name, value in (
+            ("channel", record.channel),
+            ("computer_name", record.computer),
+            ("event_id", record.event_id),
+            ("record_id", record.record_id),
+            ("provider_name", record.provider),
+            ("provider_guid", record.provider_guid),
+            ("activity_id", record.activity_id),
+            ("opcode", _OPCODES.get(record.opcode)),
+            ("version", record.version),
+        )
+        if value
+    }
+    if record.process_id is not None:
+        found["process"] = {"pid": record.process_id}
+    if record.thread_id is not None:
+        found.setdefault("process", {})["thread"] = {"id": record.thread_id}
+    if record.user_sid:
+        found["user"] = {"identifier": record.user_sid}
+    if outcome:
+        found["keywords"] = [f"Audit {outcome.capitalize()}"]
     if record.user_data:
-        ecs.put(document, "winlog.user_data.xml_name", record.user_data_of)
+        known = {name: value for name, value in record.user_data.items() if value}
+        found["user_data"] = {**known, "xml_name": record.user_data_of} if record.user_data_of else known
+    return found
 
 
 def _outcome(record: WindowsRecord) -> str:
     if record.keywords & _AUDIT_FAILURE:
         return "failure"
     return "success" if record.keywords & _AUDIT_SUCCESS else ""
-
-
-def _keywords(record: WindowsRecord) -> list[str] | None:
-    outcome = _outcome(record)
-    return [f"Audit {outcome.capitalize()}"] if outcome else None
 
 
 def _put_all(document: Document, under: str, values: dict[str, str]) -> None:
