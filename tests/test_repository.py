@@ -47,6 +47,12 @@ def test_every_requirement_has_a_hash():
         assert [block for block in blocks if "--hash=sha256:" not in block] == []
 
 
+def test_every_setting_is_documented():
+    read = re.findall(r'(?:env\.\w+|_flag)\(\s*"([A-Z_]+)"', (ROOT / "config/settings.py").read_text())
+    documented = (ROOT / "docs/settings.md").read_text()
+    assert [name for name in read if f"| `{name}` |" not in documented] == []
+
+
 def test_ci_is_make_test():
     assert (ROOT / ".ci/run").read_text().splitlines()[-1] == "exec make test </dev/null"
 
