@@ -11,10 +11,8 @@ from detections.actors import Actor, NotPermittedError, of_user, system
 from detections.enums import ImportStatus
 from detections.errors import SourceError
 from detections.event_store import event_store
-from detections.imports import STREAM, import_captures
+from detections.imports import RUN_IMPORT, STREAM, import_captures
 from detections.models import Import
-
-RUN_IMPORT = "run_import"
 
 
 def request_import(files: Sequence[Path], *, actor: Actor, retime: bool = False) -> Import:

@@ -1,27 +1,35 @@
 """Import capture files: good events into the store, bad records into quarantine, both counted."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from detections import journal, wake
-from detections.actors import Actor
-from detections.enums import ImportStatus
-from detections.errors import CasewrightError, RecordError, SourceError
+from detections import journal, lease, wake
+from detections.actors import Actor, system
+from detections.enums import ImportStatus, OutboxState
+from detections.errors import CasewrightError, RecordError, SourceError, StaleLeaseError
 from detections.ingest import readers, retime
 from detections.ingest.readers import Capture
-from detections.models import Import, QuarantinedRecord
+from detections.models import Import, Lease, OutboxRow, QuarantinedRecord
 from detections.stores.base import EventStore, MappedEvent
 
 BATCH = 5_000
 QUARANTINED_PER_FILE = 1_000
 RAW_LENGTH = 2_000
 STREAM = "imports"
+RUN_IMPORT = "run_import"
+LEASE = "import"
+# Between an import's row and its lease lies a moment; a request and its outbox row are one transaction.
+LOST_AFTER = timedelta(minutes=1)
+LOST = (
+    "lost: its process ended without a word. What it stored stays; import the same files again for the rest."
+)
 
 
 @dataclass(slots=True)
@@ -89,12 +97,72 @@ def import_captures(
     retime: move all events by one amount so that the newest lands there. progress: called after each batch.
     row: an import that was asked for, or that broke off, to go on with; otherwise a new one.
     Raises NotPermittedError, SourceError for a path that is not there (nothing is imported then), and what
-    the store raises; the import then counts as failed, what was stored stays.
+    the store raises; the import then counts as failed, what was stored stays. Raises StaleLeaseError if
+    another process is at the same import.
     """
     actor.require("detections.add_import", "import captures")
     captures = [readers.open_capture(path) for path in readers.captures_in(paths)]
-    row = _begun(captures, row, actor=actor, retimed=retime is not None)
-    work = _Importing(row, captures, store, progress)
+    with ExitStack() as held:
+        if row is not None:
+            held.enter_context(_at_work(row))
+            row = _begun(captures, row, actor=actor, retimed=retime is not None)
+        else:
+            row = _begun(captures, row, actor=actor, retimed=retime is not None)
+            held.enter_context(_at_work(row))
+        return _finished(_Importing(row, captures, store, progress), retime, actor=actor)
+
+
+def fail_lost_imports(*, now: datetime | None = None) -> int:
+    """Mark imports as failed whose process was killed: running, but nobody is at them and nobody will be.
+
+    An import that works holds a lease and renews it; one that was asked for waits in the outbox, which also
+    tries again after a lost worker. Whatever else is running has been left behind. Returns how many. An
+    import that was only asleep for long sets its true end afterwards.
+    """
+    now = now or timezone.now()
+    running = Import.objects.filter(status=ImportStatus.RUNNING, started_at__lt=now - LOST_AFTER)
+    alive = set(
+        Lease.objects.filter(name__startswith=f"{LEASE}:", expires_at__gt=now).values_list("name", flat=True)
+    )
+    waiting = OutboxRow.objects.filter(kind=RUN_IMPORT, state=OutboxState.PENDING)
+    asked_for = set(waiting.values_list("subject", flat=True))
+    lost = [row for row in running if row.pk not in asked_for and _lease_name(row) not in alive]
+    return sum(_fail_lost(row, now) for row in lost)
+
+
+def _fail_lost(row: Import, now: datetime) -> bool:
+    with transaction.atomic():
+        still = Import.objects.filter(pk=row.pk, status=ImportStatus.RUNNING)
+        if not still.update(status=ImportStatus.FAILED, error=LOST, finished_at=now):
+            return False
+        journal.record(
+            STREAM,
+            "import_ended",
+            actor=system("lost import"),
+            before=ImportStatus.RUNNING,
+            after=ImportStatus.FAILED,
+            reason=LOST,
+            data={"import": row.pk},
+        )
+    Lease.objects.filter(name=_lease_name(row)).delete()
+    return True
+
+
+def _lease_name(row: Import) -> str:
+    return f"{LEASE}:{row.pk}"
+
+
+@contextmanager
+def _at_work(row: Import) -> Iterator[None]:
+    """Show that a process is at the import, as long as it is."""
+    with lease.hold(_lease_name(row)) as mine:
+        if mine is None:
+            raise StaleLeaseError(f"Import {row.pk} is already under way in another process.")
+        yield
+    Lease.objects.filter(name=_lease_name(row), holder="").delete()
+
+
+def _finished(work: "_Importing", retime: datetime | None, *, actor: Actor) -> ImportSummary:
     try:
         work.run(retime)
     except BaseException as error:

@@ -105,7 +105,10 @@ def _put_time(document: Document, data: _Data) -> None:
 
 def _take(data: _Data, *names: str) -> str:
     """The first of the values that is there; it leaves the data."""
-    return next((data.pop(name) for name in names if name in data), "")
+    for name in names:
+        if name in data:
+            return data.pop(name)
+    return ""
 
 
 def _put_process(document: Document, data: _Data) -> None:

@@ -99,6 +99,8 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> int | None:
     """A number, from its text too (`0x8020000000000000`, an element with attributes)."""
+    if type(value) is int:
+        return value
     text = _text(value)
     try:
         return int(text, 16 if text[:2].lower() == "0x" else 10)

@@ -13,9 +13,6 @@ MEANINGS: dict[str, Meaning] = {
     "1102": (["iam"], ["admin", "change"], "audit-log-cleared"),
     "1104": (["iam"], ["admin"], "logging-full"),
     "1105": (["iam"], ["admin"], "auditlog-archieved"),  # spelled so by agents, and so tested by rules
-    "1108": (["iam"], ["admin"], "logging-processing-error"),
-    "4608": (["iam"], ["admin"], "system-started"),
-    "4616": (["configuration"], ["change"], "system-time-changed"),
     "4624": (["authentication"], ["start"], "logged-in"),
     "4625": (["authentication"], ["start"], "logon-failed"),
     "4634": (["authentication"], ["end"], "logged-out"),
@@ -36,8 +33,6 @@ MEANINGS: dict[str, Meaning] = {
     "4706": (["configuration"], ["creation"], "domain-trust-added"),
     "4707": (["configuration"], ["deletion"], "domain-trust-removed"),
     "4713": (["configuration"], ["change"], "kerberos-policy-changed"),
-    "4714": (["configuration"], ["change"], "encrypted-data-recovery-policy-changed"),
-    "4715": (["configuration"], ["change"], "object-audit-policy-changed"),
     "4716": (["configuration"], ["change"], "trusted-domain-information-changed"),
     "4717": (["iam", "configuration"], ["admin", "change"], "system-security-access-granted"),
     "4718": (["iam", "configuration"], ["admin", "deletion"], "system-security-access-removed"),
