@@ -96,6 +96,7 @@ class CasePage:
             "states": [question.state for question in self.questions],
             "facts": facts.case_facts(case, actor=self.actor),
             "links": case_links(case),
+            "escalations": [] if case.is_open else list(case.escalations.all()),
             "journal": journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
             "journal_total": journal_total(case, self.actor),
             "evidence_total": sum(run.kept for run in self.runs),

@@ -245,6 +245,7 @@ def test_a_case_closes_as_malicious_and_says_so(as_analyst, make_case):
     assert case.disposition == "malicious"
     shown = as_analyst.get(url(case)).text
     assert "Closed as malicious." in shown
+    assert "Attack.</div>" in shown
     assert 'id="answer"' not in shown
 
 
