@@ -12,7 +12,10 @@ def pairs(*documents, operation="create", index="logs-test-default", ids=None):
     lines = []
     for number, document in enumerate(documents):
         told = {"_index": index} | ({"_id": ids[number]} if ids else {})
-        lines += [json.dumps({operation: told}), document if isinstance(document, str) else json.dumps(document)]
+        lines += [
+            json.dumps({operation: told}),
+            document if isinstance(document, str) else json.dumps(document),
+        ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
