@@ -89,6 +89,7 @@ def answer_context(shown: Question, request: Asked, typed: dict[str, Any] | None
     why_not = questions.why_not_lower(shown)
     return {
         "answer": answer,
+        "citations": answer.citations.select_related("evidence__pivot", "confirmation") if answer else [],
         "earlier": questions.previous_answers(shown) if answer else [],
         "draft": draft,
         "draft_is_old": draft is not None and draft.question_version != shown.version,
