@@ -119,7 +119,7 @@ def _refuse(sent: _Sent, body: Body, status: int, kind: str, reason: str) -> Non
     action = sent.action
     # The raw line stays out of the answer: its sender has it.
     raw = body.line(action)[: receipts.RAW_LENGTH * 4].decode(errors="backslashreplace")
-    sent.fault = RecordError(f"{action.index}: {reason}", position=f"line {action.line}", raw=raw)
+    sent.fault = RecordError(f"{action.index[:300]}: {reason}", position=f"line {action.line}", raw=raw)
     sent.item = answers.refused(
         action.operation, action.index, action.document_id or None, status, kind, reason
     )
