@@ -113,7 +113,7 @@ def call(
     if name == "number":
         return _number(arguments)
     if name == "between":
-        return _between(arguments, [*map(java_folded, arguments[:3])] if folds else arguments)
+        return _between(arguments, folds=folds)
     searched = [*map(java_folded, arguments[:2]), *arguments[2:]] if folds else arguments
     return _CALLS[name](searched)
 
@@ -123,7 +123,7 @@ def _contains(arguments: Sequence[Fragment]) -> Fragment:
 
 
 def _whole(number: Fragment) -> Fragment:
-    return fill("CAST(trunc({0}) AS BIGINT)", number)
+    return fill("TRY_CAST(trunc({0}) AS BIGINT)", number)
 
 
 def _index_of(arguments: Sequence[Fragment]) -> Fragment:
@@ -134,34 +134,51 @@ def _index_of(arguments: Sequence[Fragment]) -> Fragment:
     return bound("(nullif(strpos(substr({0}, {2} + 1), {1}), 0) - 1 + {2})", text, part, start)
 
 
-# A slice position, counted from the end where negative, held inside of the text.
-_BOUND = "(CASE WHEN {%d} < 0 THEN greatest(length({0}) + {%d}, 0) ELSE least({%d}, length({0})) END)"
+# Python's slice positions in DuckDB's terms: from 1, the end included, and held far from any overflow.
+_SLICE_START = (
+    "CASE WHEN {1} < -2147483647 THEN -2147483647 WHEN {1} < 0 THEN {1}"
+    " WHEN {1} > 2147483646 THEN 2147483647 ELSE {1} + 1 END"
+)
+_SLICE_END = (
+    "CASE WHEN {2} < -2147483646 THEN -2147483647 WHEN {2} < 0 THEN {2} - 1"
+    " ELSE coalesce({2}, 2147483647) END"
+)
 
 
 def _substring(arguments: Sequence[Fragment]) -> Fragment:
     text, start, *rest = arguments
-    end = bound("coalesce({1}, length({0}))", text, _whole(rest[0])) if rest else fill("length({0})", text)
-    first, last = _BOUND.replace("%d", "1"), _BOUND.replace("%d", "2")
-    sliced = f"substr({{0}}, {first} + 1, greatest({last} - {first}, 0))"
-    if not rest:
-        return bound(f"substr({{0}}, {first} + 1)", text, _whole(start))
-    return bound(sliced, text, _whole(start), end)
+    positions = [_whole(position) for position in (start, *rest)]
+    return fill(f"({{0}})[({_SLICE_START}):{f'({_SLICE_END})' if rest else ''}]", text, *positions)
 
 
-def _between(arguments: Sequence[Fragment], folded: Sequence[Fragment]) -> Fragment:
+def _between(arguments: Sequence[Fragment], *, folds: bool) -> Fragment:
+    """RE2 takes the first left side, then the nearest or the farthest right side."""
     greedy = fill("coalesce({0}, false)", arguments[3]) if len(arguments) > 3 else FALSE
-    start = "(strpos({1}, {2}) - 1 + length({2}))"
-    rest = f"substr({{1}}, {start} + 1)"
-    shortest = f"strpos({rest}, {{3}}) - 1"
-    longest = f"length(regexp_extract({rest}, '(?s)^(.*)' || regexp_escape({{3}}), 1))"
-    return bound(
-        "CASE WHEN {0} IS NULL OR {2} IS NULL OR {3} IS NULL THEN NULL"
-        " WHEN {0} = '' OR {2} = '' OR {3} = '' THEN {0}"
-        f" WHEN strpos({{1}}, {{2}}) = 0 OR strpos({rest}, {{3}}) = 0 THEN ''"
-        f" ELSE substr({{0}}, {start} + 1, CASE WHEN {{4}} THEN {longest} ELSE {shortest} END) END",
-        arguments[0],
-        *folded[:3],
+    left, right = (java_folded(side) if folds else side for side in arguments[1:3])
+    pattern = fill(
+        "'(?s)^(.*?' || regexp_escape({0}) || ')' || CASE WHEN {2} THEN '(.*)' ELSE '(.*?)' END"
+        " || regexp_escape({1})",
+        left,
+        right,
         greedy,
+    )
+    if folds:
+        found = bound(
+            "({0})[length(regexp_extract({1}, {2}, 1)) + 1:][:length(regexp_extract({1}, {2}, 2))]",
+            arguments[0],
+            java_folded(arguments[0]),
+            pattern,
+        )
+    else:
+        found = fill("regexp_extract({0}, {1}, 2)", arguments[0], pattern)
+    sides = [argument.params for argument in arguments[1:3] if argument.sql == "?"]
+    if len(sides) == 2 and all(side[0] for side in sides):
+        return found
+    return bound(
+        "CASE WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL WHEN {1} = '' OR {2} = '' THEN {0}"
+        " ELSE {3} END",
+        *arguments[:3],
+        found,
     )
 
 

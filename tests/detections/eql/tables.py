@@ -1,7 +1,7 @@
 """Documents as a DuckDB table, the way the embedded store exposes them."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
@@ -31,10 +31,10 @@ def cell(document: Document, field: Field) -> Any:
 
 
 class Table:
-    """One table over the documents; `close` it."""
+    """One table over the documents, gone when the `with` block ends."""
 
     def __init__(self, documents: Iterable[Document], catalogue: FieldCatalogue) -> None:
-        self.connection = duckdb.connect()
+        self.connection = duckdb.connect(config={"threads": 1})
         self.columns = columns_of(catalogue)
         declared = ", ".join(
             f'"{name}" {SQL_TYPES.get(field.type, "VARCHAR")}{"[]" if field.is_list else ""}'
@@ -45,6 +45,12 @@ class Table:
         for number, document in enumerate(documents):
             row = [number, *(cell(document, field) for field in catalogue.values())]
             self.connection.execute(f"INSERT INTO events VALUES ({marks})", row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
 
     def rows(self, condition: Condition, *, nullable: bool = False) -> list[int]:
         return self.where(compile_sql(condition, self.columns, nullable=nullable))

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from detections.eql import sql_functions
 from detections.eql.evaluate import compile_condition
 from detections.eql.fields import Field, FieldCatalogue, FieldType
+from detections.eql.fragments import Fragment
 from detections.eql.parser import parse_condition
 from detections.eql.values import address_key, version_key
 from detections.eql.verify import verify_condition
@@ -44,7 +47,7 @@ WORDS = [
     "!x",
     "aXbXc",
 ]
-NUMBERS = [-10, -7, -1, 0, 1, 2, 3, 7, 82, 2**40]
+NUMBERS = [-10, -7, -1, 0, 1, 2, 3, 7, 82, 2**40, 2**63 - 1, -(2**63)]
 REALS = [-2.5, 0.0, 0.5, 1.0, 2.0, 41.0]
 ADDRESSES = [
     "10.0.0.1",
@@ -92,42 +95,44 @@ regexes = st.sampled_from(
 ).map(quoted)
 orders = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 whole = st.sampled_from([-3, -1, 0, 1, 2, 5]).map(str)
-text_values = st.deferred(
-    lambda: st.one_of(
+text_values = st.recursive(
+    st.one_of(
         named(FieldType.KEYWORD),
-        st.builds("substring({}, {})".format, text_values, whole),
-        st.builds("substring({}, {}, {})".format, text_values, whole, whole),
-        st.builds(
-            "concat({}, {})".format, text_values, st.one_of(texts, named(FieldType.LONG, FieldType.BOOLEAN))
-        ),
-        st.builds(
-            "string({})".format, named(FieldType.LONG, FieldType.BOOLEAN, FieldType.DATE, FieldType.KEYWORD)
-        ),
+        named(FieldType.LONG, FieldType.BOOLEAN, FieldType.DATE, FieldType.KEYWORD).map("string({})".format),
+    ),
+    lambda inner: st.one_of(
+        st.builds("substring({}, {})".format, inner, whole),
+        st.builds("substring({}, {}, {})".format, inner, whole, st.one_of(whole, named(FieldType.LONG))),
+        st.builds("concat({}, {})".format, inner, st.one_of(texts, named(FieldType.LONG, FieldType.BOOLEAN))),
         st.builds(
             "between{}({}, {}, {}, {})".format,
             st.sampled_from(["", "~"]),
-            text_values,
+            inner,
             texts,
-            texts,
+            st.one_of(texts, named(FieldType.KEYWORD)),
             st.sampled_from(["true", "false"]),
         ),
-    )
+    ),
+    max_leaves=2,
 )
-number_values = st.deferred(
-    lambda: st.one_of(
+number_values = st.recursive(
+    st.one_of(
         named(FieldType.LONG, FieldType.DOUBLE),
         st.builds("length({})".format, text_values),
         st.builds("indexOf{}({}, {})".format, st.sampled_from(["", "~"]), text_values, texts),
         st.builds("indexOf({}, {}, {})".format, text_values, texts, whole),
+        st.builds("number({})".format, text_values),
+    ),
+    lambda inner: st.one_of(
         st.builds(
             "({} {} {})".format,
-            number_values,
+            inner,
             st.sampled_from("+-*/%"),
-            st.one_of(whole, number_values, st.just("2.0")),
+            st.one_of(whole, inner, st.just("2.0")),
         ),
-        st.builds("-{}".format, number_values),
-        st.builds("number({})".format, text_values),
-    )
+        st.builds("-{}".format, inner),
+    ),
+    max_leaves=2,
 )
 tests = st.sampled_from(
     ["startsWith", "endsWith", "stringContains", "startsWith~", "endsWith~", "stringContains~"]
@@ -204,11 +209,11 @@ def test_sql_and_python_agree(text: str, found: list[dict[str, Any]]) -> None:
     condition = verify_condition(parse_condition(text), catalogue)
     test = compile_condition(condition, catalogue)
     expected = [number for number, document in enumerate(found) if test(document)]
-    table = Table(found, catalogue)
-    del table.columns["absent"]
-    assert table.rows(condition) == expected
-    assert table.rows(condition, nullable=True) == expected
-    assert table.nulls(condition) == 0
+    with Table(found, catalogue) as table:
+        del table.columns["absent"]
+        assert table.rows(condition) == expected
+        assert table.rows(condition, nullable=True) == expected
+        assert table.nulls(condition) == 0
 
 
 @pytest.mark.parametrize(
@@ -244,12 +249,7 @@ def test_versions_have_the_same_key_in_sql(text: str) -> None:
 
 
 def sql_value(function: str, text: str) -> Any:
-    import duckdb
-
-    from detections.eql import sql_functions
-    from detections.eql.fragments import Fragment
-
     key = getattr(sql_functions, function)(Fragment("entry"))
-    return (
-        duckdb.connect().execute(f"SELECT {key.sql} FROM (SELECT ?::VARCHAR AS entry)", [text]).fetchone()[0]
-    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        sql = f"SELECT {key.sql} FROM (SELECT ?::VARCHAR AS entry)"
+        return connection.execute(sql, [text]).fetchone()[0]

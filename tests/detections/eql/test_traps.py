@@ -50,10 +50,11 @@ def test_trap_in_sql(case: dict[str, Any]) -> None:
     except EqlError:
         assert case["expected"] == "ERROR"
         return
-    table = Table(case["events"], catalogue)
-    for stage in query.stages:
-        assert rows_in_sql(table, stage) == rows_in_python(case["events"], stage, catalogue)
-    if isinstance(query, EventQuery) and not query.pipes and "size" not in case:
+    with Table(case["events"], catalogue) as table:
+        for stage in query.stages:
+            assert rows_in_sql(table, stage) == rows_in_python(case["events"], stage, catalogue)
+        if not isinstance(query, EventQuery) or query.pipes or "size" in case:
+            return
         assert [number + 1 for number in rows_in_sql(table, query.stages[0])] == case["expected"]
 
 
