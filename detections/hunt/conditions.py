@@ -281,6 +281,26 @@ def _pattern(number: int, node: Pattern, only: Field) -> Plan:
     return Scan(number, node, only, _wildcards(texts, insensitive=node.insensitive), cost=20 + len(texts))
 
 
+def _pieces(pattern: str) -> Test:
+    """`wildcard_matcher` for a pattern without `?`: plain searches, several times as fast."""
+    first, *middle, last = pattern.split("*")
+    needed = max(middle, key=len, default="")
+
+    def match(text: str) -> bool:
+        end = len(text) - len(last)
+        if needed not in text or end < len(first) or not text.startswith(first) or not text.endswith(last):
+            return False
+        position = len(first)
+        for piece in middle:
+            found = text.find(piece, position, end)
+            if found < 0:
+                return False
+            position = found + len(piece)
+        return True
+
+    return match
+
+
 def _wildcards(patterns: Iterable[str], *, insensitive: bool) -> Test:
     """One test for many patterns: plain texts, starts, ends and inner parts together, the rest one by one."""
     plain: set[str] = set()
@@ -290,8 +310,10 @@ def _wildcards(patterns: Iterable[str], *, insensitive: bool) -> Test:
     matchers: list[Test] = []
     for pattern in (ascii_fold(text) if insensitive else text for text in patterns):
         core = pattern.strip("*")
-        if "*" in core or "?" in core:
+        if "?" in pattern:
             matchers.append(wildcard_matcher(pattern, None))
+        elif "*" in core:
+            matchers.append(_pieces(pattern))
         elif core == pattern:
             plain.add(core)
         elif pattern.startswith("*"):

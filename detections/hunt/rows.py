@@ -5,7 +5,7 @@ single operations, whatever the number of events.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from detections.ecs import Document
@@ -41,20 +41,30 @@ class FieldTree:
 def _take(node: Document, level: dict[str, _Branch], found: dict[str, Any]) -> None:
     # Runs once an object of every event: most keys are not wanted and end at the first look.
     for key, value in node.items():
-        branch = level.get(key) or (_below(level, key) if "." in key else None)
-        if branch is not None and value is not None:
-            _take_value(value, branch, found)
+        branch = level.get(key)
+        if branch is None:
+            branch = _below(level, key) if "." in key else None
+            if branch is None:
+                continue
+        if isinstance(value, dict):
+            if branch[1]:
+                _take(value, branch[1], found)
+        elif value is not None:
+            if branch[0] and branch[0] not in found and not isinstance(value, list):
+                found[branch[0]] = value
+            else:
+                _add(value, branch, found)
 
 
-def _take_value(value: Any, branch: _Branch, found: dict[str, Any]) -> None:
+def _add(value: Any, branch: _Branch, found: dict[str, Any]) -> None:
+    """Take a list, or one more value of a field that has some."""
     name, below = branch
-    if isinstance(value, dict):
-        if below:
-            _take(value, below, found)
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for item in value:
             if item is not None:
-                _take_value(item, branch, found)
+                _add(item, branch, found)
+    elif isinstance(value, dict):
+        _take(value, below, found)
     elif name:
         held = found.get(name)
         if held is None:
@@ -140,19 +150,45 @@ class Rows:
         items = value if isinstance(value, list) else [value]
         return [fitted for item in items if (fitted := fit(item)) is not None]
 
-    def _laid_out(self, field: Field) -> Column:
-        name, fit = field.name, _fitting(field.type)
-        values: dict[Any, list[int]] = {}
+    @cached_property
+    def _texts(self) -> dict[str, dict[str, list[int]]]:
+        """By field and text the rows that have it, in one pass over all rows."""
+        found: dict[str, dict[str, list[int]]] = {}
         for row, taken in enumerate(self.taken):
-            value = taken.get(name)
-            if value is None:
-                continue
-            for item in value if isinstance(value, list) else (value,):
-                fitted = fit(item)
-                if fitted is not None:
-                    rows = values.setdefault(fitted, [])
-                    if not rows or rows[-1] != row:
+            for name, value in taken.items():
+                if type(value) is str:
+                    texts = found.get(name)
+                    if texts is None:
+                        texts = found[name] = {}
+                    rows = texts.get(value)
+                    if rows is None:
+                        texts[value] = [row]
+                    else:
                         rows.append(row)
+        return found
+
+    @cached_property
+    def _others(self) -> dict[str, list[tuple[int, Any]]]:
+        """By field what is no single text: numbers, flags, lists."""
+        found: dict[str, list[tuple[int, Any]]] = {}
+        for row, taken in enumerate(self.taken):
+            for name, value in taken.items():
+                if type(value) is not str:
+                    found.setdefault(name, []).append((row, value))
+        return found
+
+    def _laid_out(self, field: Field) -> Column:
+        fit = _fitting(field.type)
+        values: dict[Any, list[int]] = {}
+        for text, rows in self._texts.get(field.name, {}).items():
+            fitted = fit(text)
+            if fitted is not None:
+                # Several texts may be one address or number.
+                values.setdefault(fitted, []).extend(rows)
+        for row, value in self._others.get(field.name, ()):
+            for item in dict.fromkeys(map(fit, value if isinstance(value, list) else (value,))):
+                if item is not None:
+                    values.setdefault(item, []).append(row)
         return Column(values, len(self.taken))
 
 
@@ -188,7 +224,7 @@ def _fitting(kind: FieldType) -> Callable[[Any], Any]:
         return _as_text
     if kind is FieldType.DATE:
         return _as_it_is
-    return lambda value: _converted(kind, type(value).__name__, value)
+    return _FITTING[kind]
 
 
 @lru_cache(maxsize=65_536)
@@ -196,3 +232,10 @@ def _converted(kind: FieldType, _type: str, value: Any) -> Any:
     # The type is part of the cache's key: 1, 1.0 and True are equal, their texts are not.
     found = typed_values({"value": value}, Field("value", kind))
     return found[0] if found else None
+
+
+def _as(kind: FieldType, value: Any) -> Any:
+    return _converted(kind, type(value).__name__, value)
+
+
+_FITTING: dict[FieldType, Callable[[Any], Any]] = {kind: partial(_as, kind) for kind in FieldType}

@@ -148,8 +148,10 @@ def _planned(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
                 inapplicable[rule.rule_id] = error.field
             else:
                 failed[rule.rule_id] = str(error)
-            continue
-        names.update(_fields_of(rule), (rule.timestamp_field,))
+        except Exception as error:  # whatever breaks one rule must not break the others
+            failed[rule.rule_id] = f"{type(error).__name__}: {error}"
+        else:
+            names.update(_fields_of(rule), (rule.timestamp_field,))
     return PlannedRules(tuple(planned), inapplicable, failed, faults, known, FieldTree(names))
 
 

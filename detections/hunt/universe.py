@@ -7,7 +7,7 @@ from typing import Any
 from detections.ecs import Document
 from detections.enums import TimeBasis
 from detections.eql.ast import PipeKind, SampleQuery, SequenceQuery, Stage
-from detections.eql.fields import Field, FieldType
+from detections.eql.fields import Field, FieldCatalogue, FieldType
 from detections.eql.joins import Key, joined_keys
 from detections.eql.samples import Sampled, find_samples
 from detections.eql.sequences import Candidate, find_sequences
@@ -68,6 +68,66 @@ class _Taken:
 
 
 @dataclass
+class _Chunk:
+    """Some rows with the names of their events. before: how many events of the universe came earlier."""
+
+    rows: Rows
+    names: Sequence[tuple[str, str]]
+    before: int
+    known: FieldCatalogue
+    events: dict[int, HuntEvent] = field(default_factory=dict)
+
+    def candidates(self, planned: PlannedRule) -> list[_Taken]:
+        """The events that some stage of the rule, or its `until`, takes."""
+        bits = [plan.rows(self.rows, self.rows.everything) for plan in planned.plans]
+        together = 0
+        for one in bits:
+            together |= one
+        return [found for row in rows_of(together) if (found := self._taken(planned, bits, row))]
+
+    def _taken(self, planned: PlannedRule, bits: Sequence[int], row: int) -> _Taken | None:
+        query, rule = planned.query, planned.rule
+        stages = {
+            number: keys
+            for number, stage in enumerate(query.stages)
+            if bits[number] >> row & 1 and (keys := self._keys(stage, row))
+        }
+        ends: tuple[Key, ...] = ()
+        if query.until is not None and bits[-1] >> row & 1:
+            ends = self._keys(query.until, row)
+        if not stages and not ends:
+            return None
+        event = self._event(row)
+        time = event.time if rule.timestamp_field == TIMESTAMP else self._moment(row, rule.timestamp_field)
+        return _Taken(event, time, self._tie(rule, row), stages, ends)
+
+    def _event(self, row: int) -> HuntEvent:
+        found = self.events.get(row)
+        if found is None:
+            file, record_id = self.names[row]
+            time, created = self._moment(row, TIMESTAMP), self._moment(row, CREATED)
+            found = self.events[row] = HuntEvent(file, record_id, self.before + row, time, created)
+        return found
+
+    def _keys(self, stage: Stage, row: int) -> tuple[Key, ...]:
+        """The join keys of a row in a stage; `((),)` where the stage joins by nothing."""
+        fields = [self.known.get(key.name) for key in stage.keys]
+        values = [self.rows.values(row, one) if one else [] for one in fields]
+        return joined_keys(values, [key.optional for key in stage.keys])
+
+    def _tie(self, rule: HuntRule, row: int) -> tuple[Any, ...]:
+        """The tiebreaker of a row, an absent one last."""
+        held = self.known.get(rule.tiebreaker_field)
+        values = self.rows.values(row, held) if held else []
+        return (0, values[0]) if values else (1, 0)
+
+    def _moment(self, row: int, name: str) -> int | None:
+        value = self.rows.taken[row].get(name)
+        first = value[0] if isinstance(value, list) else value
+        return None if first is None else moment_of(first)
+
+
+@dataclass
 class Universe:
     """Feed events, then ask for what was found. Memory holds a chunk of events and the rules' candidates.
 
@@ -80,16 +140,14 @@ class Universe:
     failed: dict[str, str] = field(default_factory=dict)
     explained: list[Rows] | None = None
     count: int = 0
-    _events: list[HuntEvent] = field(default_factory=list)
+    _events: list[tuple[str, str]] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _taken: dict[str, list[_Taken]] = field(default_factory=dict)
 
     def feed(self, document: Document, *, file: str, record_id: str) -> None:
         """Take the next event of a capture."""
-        taken = self.planned.tree.taken(document)
-        time, created = (_moment(taken.get(name)) for name in (TIMESTAMP, CREATED))
-        self._events.append(HuntEvent(file, record_id, self.count, time, created))
-        self._rows.append(taken)
+        self._events.append((file, record_id))
+        self._rows.append(self.planned.tree.taken(document))
         self.count += 1
         if len(self._rows) >= self.chunk:
             self._search()
@@ -111,15 +169,15 @@ class Universe:
         """Take the candidates of every rule out of the chunk."""
         if not self._rows:
             return
-        rows, events = Rows(self._rows), self._events
+        rows = _Chunk(Rows(self._rows), self._events, self.count - len(self._rows), self.planned.catalogue)
         self._rows, self._events = [], []
         if self.explained is not None:
-            self.explained.append(rows)
+            self.explained.append(rows.rows)
         for planned in self.planned.rules:
             if planned.rule.rule_id in self.failed:
                 continue
             try:
-                found = _candidates(planned, rows, events, self.planned)
+                found = rows.candidates(planned)
                 if found:
                     self._taken.setdefault(planned.rule.rule_id, []).extend(found)
             except Exception as error:  # whatever breaks one rule must not break the others
@@ -128,60 +186,6 @@ class Universe:
     def _fail(self, rule: HuntRule, error: Exception) -> None:
         self.failed[rule.rule_id] = f"{type(error).__name__}: {error}"
         self._taken.pop(rule.rule_id, None)
-
-
-def _candidates(
-    planned: PlannedRule, rows: Rows, events: Sequence[HuntEvent], known: PlannedRules
-) -> list[_Taken]:
-    bits = [plan.rows(rows, rows.everything) for plan in planned.plans]
-    together = 0
-    for one in bits:
-        together |= one
-    return [found for row in rows_of(together) if (found := _taken(planned, rows, events, known, bits, row))]
-
-
-def _taken(
-    planned: PlannedRule,
-    rows: Rows,
-    events: Sequence[HuntEvent],
-    known: PlannedRules,
-    bits: Sequence[int],
-    row: int,
-) -> _Taken | None:
-    query, rule, event = planned.query, planned.rule, events[row]
-    stages = {
-        number: keys
-        for number, stage in enumerate(query.stages)
-        if bits[number] >> row & 1 and (keys := _keys(stage, rows, row, known))
-    }
-    ends: tuple[Key, ...] = ()
-    if query.until is not None and bits[-1] >> row & 1:
-        ends = _keys(query.until, rows, row, known)
-    if not stages and not ends:
-        return None
-    time = event.time
-    if rule.timestamp_field != TIMESTAMP:
-        time = _moment(rows.taken[row].get(rule.timestamp_field))
-    return _Taken(event, time, _tie(rule, rows, row, known), stages, ends)
-
-
-def _keys(stage: Stage, rows: Rows, row: int, known: PlannedRules) -> tuple[Key, ...]:
-    """The join keys of a row in a stage; `((),)` where the stage joins by nothing."""
-    fields = [known.catalogue.get(key.name) for key in stage.keys]
-    values = [rows.values(row, one) if one else [] for one in fields]
-    return joined_keys(values, [key.optional for key in stage.keys])
-
-
-def _tie(rule: HuntRule, rows: Rows, row: int, known: PlannedRules) -> tuple[Any, ...]:
-    """The tiebreaker of a row, an absent one last."""
-    held = known.catalogue.get(rule.tiebreaker_field)
-    values = rows.values(row, held) if held else []
-    return (0, values[0]) if values else (1, 0)
-
-
-def _moment(value: Any) -> int | None:
-    first = value[0] if isinstance(value, list) else value
-    return None if first is None else moment_of(first)
 
 
 def _matches(planned: PlannedRule, taken: list[_Taken]) -> Iterator[Found]:
