@@ -22,8 +22,7 @@ from detections.stores.base import MappedEvent
 LINE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 100
 KEY_LIMIT = 5000
-_MANY_DIGITS = re.compile(rb"\d{19}")
-_LONG_NUMBER = re.compile(rb"(?<=[:,\[\s])-?\d{19,}(?=[\s,\]}])")
+_MANY_DIGITS = re.compile(rb"\d{19,}")
 _TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)
 _EVENT_TIMES = ("created", "start", "end", "ingested")
 _TIMES = ("@timestamp", *(f"event.{name}" for name in _EVENT_TIMES))
@@ -103,16 +102,15 @@ def sent_event(line: bytes, document_id: str, source: str) -> MappedEvent:
 def _event_of(value: Value, document_id: str, source: str, clock: Clock) -> MappedEvent:
     reader = windows_json.reader_of(value)
     if reader is not None:
-        known_as = "" if document_id else identity.of_document(value)
-        return _windows_event(reader(value, clock), document_id, known_as, source)
+        return _windows_event(reader(value, clock), document_id, value, source)
     _check_times(value)
     dataset = identity.dataset_of(value)
     known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(value)
     return MappedEvent(known_as, value, source)
 
 
-def _windows_event(event: JsonEvent, document_id: str, known_as: str, source: str) -> MappedEvent:
-    """The mapped event. known_as: its identity by content, if it has no number of its own.
+def _windows_event(event: JsonEvent, document_id: str, value: Value, source: str) -> MappedEvent:
+    """The mapped event. value: what it was read from.
 
     The identity rests on what the source says, never on a correction, which may change when the file grows.
     """
@@ -122,6 +120,8 @@ def _windows_event(event: JsonEvent, document_id: str, known_as: str, source: st
         known_as = identity.of_source(identity.dataset_of(document), document_id)
     elif record.record_id and record.computer:
         known_as = identity.of_windows_record(record.computer, record.channel, record.record_id, event.logged)
+    else:
+        known_as = identity.of_document(value)
     return MappedEvent(known_as, document, source)
 
 
@@ -150,7 +150,7 @@ def _unwrapped(value: dict[str, Any]) -> tuple[Document, str]:
 
 def _check_size(value: Value, line: bytes) -> None:
     """Refuse what is nested too deep, has too many keys, or holds a whole number beyond 64 bits."""
-    overflows = _MANY_DIGITS.search(line) and any(map(_is_beyond_64_bits, _LONG_NUMBER.findall(line)))
+    overflows = any(map(_is_beyond_64_bits, _long_numbers(line)))
     # Each level needs a bracket and each key a colon, so most lines are known to be fine without a walk.
     if not overflows and line.count(b"{") + line.count(b"[") <= DEPTH_LIMIT and line.count(b":") <= KEY_LIMIT:
         return
@@ -167,6 +167,15 @@ def _check_size(value: Value, line: bytes) -> None:
         if overflows and any(map(_overflows, items)):
             raise RecordError("A whole number lies beyond 64 bits and would lose digits; write it as text.")
         level = [item for item in items if isinstance(item, dict | list)]
+
+
+def _long_numbers(line: bytes) -> Iterator[bytes]:
+    """Long runs of digits that look like whole numbers of the JSON, rather than parts of a text."""
+    for found in _MANY_DIGITS.finditer(line):
+        start, end = found.span()
+        start -= line[start - 1 : start] == b"-"
+        if line[start - 1 : start] in b":,[ \t" and line[end : end + 1] in b",]} \t\r\n":
+            yield line[start:end]
 
 
 def _is_beyond_64_bits(token: bytes) -> bool:

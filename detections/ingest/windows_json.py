@@ -38,6 +38,7 @@ class JsonEvent:
     is_received: bool = False
 
 
+# Takes the object, which it leaves as it is, and the clock of the object's file.
 Reader = Callable[[Value, Clock], JsonEvent]
 
 
@@ -75,9 +76,10 @@ def _is_unmapped(value: Value) -> bool:
 
 
 def _of_winlogbeat(value: Value, clock: Clock) -> JsonEvent:
-    winlog = value.pop("winlog")
+    value = dict(value)
+    winlog = dict(value.pop("winlog"))
     logged = str(winlog.pop("time_created", None) or ecs.text(value, "@timestamp"))
-    user_data = _object(winlog.pop("user_data", None))
+    user_data = dict(_object(winlog.pop("user_data", None)))
     record = WindowsRecord(
         provider=str(winlog.get("provider_name") or ecs.text(value, "event.provider")),
         provider_guid=guid(str(winlog.get("provider_guid") or "")),
@@ -112,6 +114,7 @@ def _of_old_winlogbeat(value: Value, clock: Clock) -> JsonEvent:
         "keywords": "keywords", "level": "level", "version": "version", "activity_id": "activity_id",
         "user": "user",
     }  # fmt: skip
+    value = dict(value)
     winlog = {new: value.pop(old) for new, old in moved.items() if old in value}
     pid, thread = value.pop("process_id", None), value.pop("thread_id", None)
     if pid is not None:
@@ -197,7 +200,10 @@ def _outcome_of(value: Value) -> str:
 
 def _take(data: Value, *names: str) -> str:
     """The first of the values that is there, as text; it leaves the data."""
-    return next((_text(data.pop(name)) for name in names if data.get(name) not in (None, "")), "")
+    for name in names:
+        if data.get(name) not in (None, ""):
+            return _text(data.pop(name))
+    return ""
 
 
 def _object(value: Any) -> Value:
@@ -206,7 +212,10 @@ def _object(value: Any) -> Value:
 
 def _data(block: Any) -> dict[str, str]:
     """The data as text. A value that is an object is kept as its JSON, a list line by line."""
-    return {name: data_text(name, _simple(value)) for name, value in _object(block).items()}
+    return {
+        name: data_text(name, value if isinstance(value, str) else _simple(value))
+        for name, value in _object(block).items()
+    }
 
 
 def _simple(value: Any) -> Any:
@@ -216,10 +225,14 @@ def _simple(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str) and "\r" not in value:
+        return value
     return data_text("", _simple(value))
 
 
 def _integer(value: Any) -> int | None:
+    if type(value) is int:
+        return value
     text = str(value if value is not None else "")
     return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
 
