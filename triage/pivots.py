@@ -8,10 +8,11 @@ from time import monotonic
 from django.db import transaction
 from django.utils import timezone
 
-from detections import outbox
+from detections import ecs, outbox
 from detections.actors import Actor, system
 from detections.enums import OutboxState
 from detections.errors import CasewrightError
+from detections.ingest.moments import moment
 from detections.models import Alert
 from detections.stores.base import Window
 from triage import cases, checks, journal
@@ -118,7 +119,13 @@ def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
         took_ms=0,
     )
     run.save()
-    _freeze(run, [Row(event["identity"], alert.first_event_at, event["document"]) for event in alert.events])
+    _freeze(
+        run,
+        [
+            Row(event["identity"], moment(ecs.text(event["document"], "@timestamp")), event["document"])
+            for event in alert.events
+        ],
+    )
     run.total = run.kept
     run.save()
     checks.evaluate(case, guide_of(case), run)

@@ -249,3 +249,10 @@ def test_pinning_is_journaled_once(store, analyst):
     set_pinned(row, False, actor=analyst)
     row.refresh_from_db()
     assert row.pinned_at is None
+
+
+def test_each_event_of_the_alert_bears_its_own_time(store):
+    case = open_case()
+    times = [row.event_at for row in newest(case, "alert").rows.all()]
+    assert times == [case.first_event_at, case.last_event_at]
+    assert times[0] < times[1]
