@@ -42,12 +42,12 @@ def nudge(name: str) -> None:
     if time.monotonic() < _silent_until or not _lock.acquire(blocking=False):
         return
     # The client tries a dead socket for seconds; a page must not wait for that.
-    thread = threading.Thread(target=_send, args=(name,), name="nudge", daemon=True)
+    thread = threading.Thread(target=_send, args=(name, _lock), name="nudge", daemon=True)
     thread.start()
     thread.join(PATIENCE_SECONDS)
 
 
-def _send(name: str) -> None:
+def _send(name: str, held: threading.Lock) -> None:
     global _silent_until  # noqa: PLW0603 -- one breaker a process
     try:
         current_app.send_task(name, retry=False, ignore_result=True, expires=EXPIRES_SECONDS)
@@ -55,4 +55,4 @@ def _send(name: str) -> None:
         _silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_SECONDS
         log.warning("The broker does not take %s (%s). The next sweep does the work.", name, error)
     finally:
-        _lock.release()
+        held.release()
