@@ -27,12 +27,13 @@ def attack_now() -> list[dict]:
 
 
 def test_an_attack_that_is_sent_becomes_a_case_by_the_schedule_alone(send, product):
-    load_rules([SHIPPED], actor=product, enable=True, shipped=True)
-    wake.wake()
-    answer = send(pairs(*attack_now(), index="logs-endpoint.events-default"))
-    assert answer["errors"] is False
-    assert (wake.wake(), Case.objects.count()) == ([], 0)
-    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+    start = timezone.now()
+    with time_machine.travel(start, tick=False):
+        load_rules([SHIPPED], actor=product, enable=True, shipped=True)
+        wake.wake()
+        answer = send(pairs(*attack_now(), index="logs-endpoint.events-default"))
+        assert (answer["errors"], wake.wake(), Case.objects.count()) == (False, [], 0)
+    with time_machine.travel(start + timedelta(minutes=6), tick=False):
         wake.wake()
         outbox.drain()
     (case,) = Case.objects.all()
