@@ -185,6 +185,9 @@ BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)
 SEARCH_TIMEOUT_SECONDS: int = env.int("CASEWRIGHT_SEARCH_TIMEOUT", default=120)
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="").strip()
+# How often a canary flies through the whole way; 0 switches it off.
+CANARY_SECONDS: int = env.int("CASEWRIGHT_CANARY_SECONDS", default=3600)
 
 # What the live door takes at once. Fewer requests than the web server has threads leave some for people.
 BULK_BODY_BYTES: int = env.int("CASEWRIGHT_BULK_BODY_MB", default=100) * 1024 * 1024

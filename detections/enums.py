@@ -98,3 +98,14 @@ class RunTrigger(TextChoices):
     SCHEDULE = "schedule"
     IMPORT = "import"
     MANUAL = "manual"
+    BACK = "back", "back-search"
+
+
+class BackSearchState(TextChoices):
+    """How a back-search stands. `cancelled`: a person stopped it; what it had found stays."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    FAILED = "failed"

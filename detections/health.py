@@ -174,8 +174,17 @@ def is_on_time(rule: Rule, now: datetime) -> bool:
     """Whether an enabled rule has searched as far as its schedule promises."""
     if not rule.enabled or rule.covered_until is None or rule.last_run_at is None:
         return False
-    wake = timedelta(seconds=2 * settings.WAKE_SECONDS)
-    return now - rule.covered_until <= rule.interval + rule.settle + wake + GRACE
+    return now - rule.covered_until <= allowance(rule)
+
+
+def allowance(rule: Rule) -> timedelta:
+    """How old the end of a rule's coverage may be: interval, settle time, two wakes and a grace."""
+    return rule.interval + rule.settle + timedelta(seconds=2 * settings.WAKE_SECONDS) + GRACE
+
+
+def is_behind(rule: Rule, now: datetime) -> bool:
+    """Whether coverage ends further back than the schedule promises; a new rule's does until it has run."""
+    return rule.covered_until is None or now - rule.covered_until > allowance(rule)
 
 
 def signs(*, now: datetime | None = None) -> tuple[Sign, ...]:

@@ -9,7 +9,8 @@ VIEWS = (
     (
         "detections.view_rule detections.view_rulerun detections.view_alert detections.view_coverageGap "
         "detections.view_coveredwindow detections.view_import detections.view_journalentry "
-        "triage.view_case triage.view_asset"
+        "detections.view_backsearch detections.view_canary "
+        "triage.view_case triage.view_asset triage.view_notification"
     )
     .lower()
     .split()
@@ -19,11 +20,13 @@ ANALYST = [
     "triage.answer_question",
     "triage.assign_case",
     "triage.close_case",
+    "triage.acknowledge_notification",
     "detections.add_import",
 ]
 LEAD = [*ANALYST, "triage.approve", "triage.add_asset", "triage.change_asset"]
 ADMIN = [
     *VIEWS,
+    "triage.acknowledge_notification",
     "detections.add_import",
     "detections.view_quarantinedrecord",
     "detections.view_segment",

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from triage.views import case, evidence, health, imports, next_steps, question, queue, rules, sign_in
+from triage.views import (
+    case,
+    evidence,
+    health,
+    imports,
+    next_steps,
+    operations,
+    question,
+    queue,
+    rules,
+    sign_in,
+)
 
 urlpatterns = [
     path("", queue.queue, name="queue"),
@@ -33,6 +44,9 @@ urlpatterns = [
     path("evidence/<int:pk>/pin/", evidence.evidence_pin, name="evidence_pin"),
     path("rules/", rules.rules, name="rules"),
     path("rules/<int:pk>/", rules.rule, name="rule"),
+    path("healthz", operations.healthz, name="healthz"),
+    path("readyz", operations.readyz, name="readyz"),
+    path("metrics", operations.figures, name="metrics"),
     path("health/", health.health, name="health"),
     path("imports/", imports.imports, name="imports"),
     path("imports/<int:pk>/", imports.import_row, name="import_row"),

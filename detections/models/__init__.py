@@ -1,6 +1,8 @@
 """The facts of detection."""
 
 from detections.models.alert import Alert
+from detections.models.back_search import BackSearch
+from detections.models.canary import Canary
 from detections.models.capture import Import, QuarantinedRecord
 from detections.models.coverage import CoverageGap, CoveredWindow
 from detections.models.journal import JournalEntry, JournalStream
@@ -12,6 +14,8 @@ from detections.models.sender import SenderDay, SenderToken
 
 __all__ = [
     "Alert",
+    "BackSearch",
+    "Canary",
     "CoverageGap",
     "CoveredWindow",
     "Heartbeat",

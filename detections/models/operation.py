@@ -25,8 +25,8 @@ class OutboxQuerySet(models.QuerySet["OutboxRow"]):
 class OutboxRow(models.Model):
     """What must happen after a commit, written in the same transaction and sent until done.
 
-    kind: the handler's name ("route_alerts", "run_pivot"). key: makes the row unique, so that the same work is
-    asked for once. subject: the id of the row that the work is about.
+    kind: the handler's name ("route_alerts", "run_pivot"). key: makes the row unique, so that the same work
+    is asked for once. subject: the id of the row that the work is about.
     """
 
     kind = models.CharField(max_length=50)

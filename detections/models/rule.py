@@ -36,6 +36,7 @@ class Rule(models.Model):
     current = models.ForeignKey("RuleVersion", null=True, on_delete=models.PROTECT, related_name="+")
     is_shipped = models.BooleanField(default=False)
     replaces = models.JSONField(default=list, blank=True)
+    is_canary = models.BooleanField(default=False, help_text="the product's own rule that proves the way")
 
     enabled = models.BooleanField(default=False)
     interval_seconds = models.PositiveIntegerField(default=300, validators=[MinValueValidator(30)])

@@ -5,6 +5,7 @@ from triage.models.asset import Asset
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
 from triage.models.evidence import CheckResult, Evidence, PivotRun
 from triage.models.guide import GuideVersion
+from triage.models.notification import Notification
 from triage.models.question import Answer, Citation, Confirmation, Draft, Question
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Escalation",
     "Evidence",
     "GuideVersion",
+    "Notification",
     "Occurrence",
     "OneTimeSignIn",
     "PivotRun",

@@ -109,14 +109,25 @@ class Case(models.Model):
 
 
 class Occurrence(models.Model):
-    """Ties an alert to a case. Merge and split move such rows; nothing is copied."""
+    """Ties an alert to a case. Merge and split move such rows; nothing is copied.
+
+    host, user and source are the alert's, kept here to count and split a storm by them.
+    """
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="occurrences")
     alert = models.OneToOneField(Alert, on_delete=models.PROTECT, related_name="occurrence")
     added_at = models.DateTimeField()
+    host = models.CharField(max_length=255, blank=True)
+    user = models.CharField(max_length=255, blank=True)
+    source = models.CharField(max_length=64, blank=True, help_text="the other side of its connection")
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["case", "host"], name="occurrence_by_host"),
+            models.Index(fields=["case", "user"], name="occurrence_by_user"),
+            models.Index(fields=["case", "source"], name="occurrence_by_source"),
+        ]
 
 
 class CaseLink(models.Model):
