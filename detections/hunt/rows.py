@@ -150,6 +150,12 @@ class Rows:
         items = value if isinstance(value, list) else [value]
         return [fitted for item in items if (fitted := fit(item)) is not None]
 
+    def typed(self, row: int, field: Field) -> list[Any]:
+        """The values of one row, dates as moments: what events join and order by."""
+        if field.type is FieldType.DATE:
+            return typed_values(self.taken[row], field)
+        return self.values(row, field)
+
     @cached_property
     def _texts(self) -> dict[str, dict[str, list[int]]]:
         """By field and text the rows that have it, in one pass over all rows."""

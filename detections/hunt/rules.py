@@ -92,7 +92,7 @@ class RuleSet:
         """The plans where, beside what is declared, these fields were seen."""
         key = frozenset(seen)
         if key not in self._planned:
-            self._planned[key] = _planned(self.rules, catalogue().merged(key))
+            self._planned[key] = planned_rules(self.rules, catalogue().merged(key))
         return self._planned[key]
 
 
@@ -132,7 +132,8 @@ def _fields_of(rule: HuntRule) -> Iterator[str]:
         yield rule.tiebreaker_field
 
 
-def _planned(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
+def planned_rules(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
+    """The plans of those rules that can run where these fields are known."""
     planner = Planner(known)
     planned: list[PlannedRule] = []
     inapplicable: dict[str, str] = {}

@@ -112,13 +112,13 @@ class _Chunk:
     def _keys(self, stage: Stage, row: int) -> tuple[Key, ...]:
         """The join keys of a row in a stage; `((),)` where the stage joins by nothing."""
         fields = [self.known.get(key.name) for key in stage.keys]
-        values = [self.rows.values(row, one) if one else [] for one in fields]
+        values = [self.rows.typed(row, one) if one else [] for one in fields]
         return joined_keys(values, [key.optional for key in stage.keys])
 
     def _tie(self, rule: HuntRule, row: int) -> tuple[Any, ...]:
         """The tiebreaker of a row, an absent one last."""
         held = self.known.get(rule.tiebreaker_field)
-        values = self.rows.values(row, held) if held else []
+        values = self.rows.typed(row, held) if held else []
         return (0, values[0]) if values else (1, 0)
 
     def _moment(self, row: int, name: str) -> int | None:
@@ -193,7 +193,8 @@ def _matches(planned: PlannedRule, taken: list[_Taken]) -> Iterator[Found]:
     query, rule = planned.query, planned.rule
     strict = _in_order(taken, TimeBasis.STRICT)
     if isinstance(query, SampleQuery):
-        offered = (Sampled(one.event, one.stages) for one in strict)
+        # As in Elasticsearch the first of a capture count, whatever their times.
+        offered = (Sampled(one.event, one.stages) for one in taken)
         rows = [(found.events, found.keys) for found in find_samples(query, offered)]
     elif isinstance(query, SequenceQuery):
         rows = _sequences(query, strict, TimeBasis.STRICT)
