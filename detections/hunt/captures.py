@@ -27,6 +27,7 @@ class CaptureFile:
 class HuntSummary:
     """What a hunt came to. inapplicable: rule id -> unknown field -> in how many universes.
 
+    known: events that another file of the universe had already. unordered: see `Universe`.
     positions: rule id -> what is wrong with its query, with position and caret. unreadable: file -> why it
     could not be read, or not to its end. faults: the first bad records.
     """
@@ -38,6 +39,7 @@ class HuntSummary:
     repaired: int = 0
     bad: int = 0
     known: int = 0
+    unordered: int = 0
     ran: set[str] = field(default_factory=set)
     matched: set[str] = field(default_factory=set)
     inapplicable: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -171,6 +173,7 @@ class Hunt:
         summary.universes += 1
         summary.events += universe.count
         summary.matches += len(matches)
+        summary.unordered += universe.unordered
         summary.repaired += sum(match.is_repaired for match in matches)
         summary.matched.update(match.rule.rule_id for match in matches)
         summary.ran.update(one.rule.rule_id for one in planned.rules)

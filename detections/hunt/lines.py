@@ -30,6 +30,11 @@ def escaped(text: str) -> str:
     return "".join(map(_escaped, text)) if not text.isalnum() else text
 
 
+def printable(text: str) -> str:
+    """Text for people that may have several lines and backslashes, made harmless for a terminal."""
+    return "".join(one if one in "\n\\" else _escaped(one) for one in text)
+
+
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from detections.hunt.captures import HuntSummary
-from detections.hunt.lines import escaped
+from detections.hunt.lines import escaped, printable
 from detections.hunt.rules import RuleSet
 
 
@@ -21,11 +21,16 @@ def summary_lines(summary: HuntSummary, rules: RuleSet) -> Iterator[str]:
     )
     if summary.known:
         yield f"{_counted(summary.known, 'event')} came in more than one file and counted once."
+    if summary.unordered:
+        yield (
+            f"{_counted(summary.unordered, 'candidate')} left out: no value in the rule's timestamp field "
+            f"({', '.join(sorted({escaped(rule.timestamp_field) for rule in rules.rules}))})."
+        )
     yield from _omitted(rules)
     yield from _inapplicable(summary, names)
     for rule_id, reason in sorted(summary.failed.items()):
-        yield f"Failed: {escaped(names.get(rule_id, ''))} ({escaped(rule_id)}): {reason}"
-    yield from (f"Failed: {reason}" for reason in rules.failed)
+        yield f"Failed: {escaped(names.get(rule_id, ''))} ({escaped(rule_id)}): {printable(reason)}"
+    yield from (f"Failed: {printable(reason)}" for reason in rules.failed)
     yield from (f"Bad record: {escaped(fault)}" for fault in summary.faults)
     if summary.bad > len(summary.faults):
         yield f"and {summary.bad - len(summary.faults):,} more bad records."

@@ -132,7 +132,8 @@ class Universe:
     """Feed events, then ask for what was found. Memory holds a chunk of events and the rules' candidates.
 
     failed: rule id -> why a rule broke off here; the others went on. explained: the chunks, kept for
-    whoever wants to look at the plans afterwards; None where nobody does.
+    whoever wants to look at the plans afterwards; None where nobody does. unordered: candidates without a
+    time on their rule's clock, which have no place in any order.
     """
 
     planned: PlannedRules
@@ -140,6 +141,7 @@ class Universe:
     failed: dict[str, str] = field(default_factory=dict)
     explained: list[Rows] | None = None
     count: int = 0
+    unordered: int = 0
     _events: list[tuple[str, str]] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _taken: dict[str, list[_Taken]] = field(default_factory=dict)
@@ -160,6 +162,7 @@ class Universe:
             taken = self._taken.get(planned.rule.rule_id)
             if taken:
                 try:
+                    self.unordered += sum(one.time is None for one in taken)
                     matches.extend(list(_matches(planned, taken)))
                 except Exception as error:  # whatever breaks one rule must not break the others
                     self._fail(planned.rule, error)

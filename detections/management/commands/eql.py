@@ -11,7 +11,7 @@ from detections.eql.parser import parse
 from detections.errors import EqlError
 from detections.hunt.captures import Hunt
 from detections.hunt.explaining import explained
-from detections.hunt.lines import LineFormat, escaped
+from detections.hunt.lines import LineFormat, printable
 from detections.hunt.reports import summary_lines
 from detections.hunt.rules import TIMESTAMP, HuntRule, RuleSet
 from detections.management.commands.hunt import print_matches
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         print_matches(self, hunt, options["events"], LineFormat(options["format"]))
         for universe in hunt.searched:
             for line in explained(universe):
-                self.stderr.write(escaped(line), style_func=str)
+                self.stderr.write(printable(line), style_func=str)
         if hunt.summary.positions and not hunt.summary.ran:
             raise CommandError("\n".join(hunt.summary.positions.values()))
         for line in summary_lines(hunt.summary, hunt.rules):

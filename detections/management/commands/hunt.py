@@ -61,10 +61,12 @@ class Command(BaseCommand):
         rules = loaded_rules(options["rules"], options["timestamp_field"])
         hunt = Hunt(rules, together=options["together"])
         print_matches(self, hunt, options["paths"], LineFormat(options["format"]))
+        gc.unfreeze()
         for line in summary_lines(hunt.summary, rules):
             self.stderr.write(line, style_func=str)
-        if options["open_cases"]:
-            self._open_cases(hunt, options["paths"])
+        readable = [path for path in options["paths"] if str(path) not in hunt.summary.unreadable]
+        if options["open_cases"] and readable:
+            self._open_cases(hunt, readable)
         if hunt.summary.unreadable or hunt.summary.failed or rules.failed:
             sys.exit(1)
 
@@ -74,8 +76,7 @@ class Command(BaseCommand):
         from detections.event_store import event_store
         from detections.imports import import_captures
 
-        readable = [path for path in paths if str(path) not in hunt.summary.unreadable]
-        summary = import_captures(readable, actor=system("hunt command"), store=event_store())
+        summary = import_captures(paths, actor=system("hunt command"), store=event_store())
         self.stderr.write(f"Imported: {summary.new:,} new events, {summary.known:,} known.", style_func=str)
         for line in not_enabled(hunt):
             self.stderr.write(line, style_func=str)
@@ -100,6 +101,8 @@ def loaded_rules(paths: list[Path], timestamp_field: str) -> RuleSet:
     try:
         rules = rule_set(rule_files.load_rules(paths), timestamp_field=timestamp_field)
         rules.planned()
+        # Nor need it look at them again and again while events come and go.
+        gc.freeze()
     finally:
         gc.enable()
     return rules

@@ -134,6 +134,14 @@ def test_a_field_that_orders_can_be_named():
     assert [row[3:] for row in answer.rows] == [("17589+17590", "strict")]
 
 
+def test_events_that_cannot_be_ordered_are_counted(tmp_path):
+    path = capture(tmp_path / "x.ndjson", event(1), event(2, process={"name": "a", "start": "2024-01-01"}))
+    rule = rule_file(tmp_path, "process where true")
+    answer = hunt(path, "--rules", rule, "--format", "tsv", "--timestamp-field", "process.start")
+    assert [row[3] for row in answer.rows] == ["L2"]
+    assert "1 candidate left out: no value in the rule's timestamp field (process.start)." in answer.told
+
+
 def test_the_same_hunt_prints_the_same_lines(public):
     again = hunt(
         SHARED / "telemetry/scenarios",
