@@ -307,6 +307,7 @@ class Migration(migrations.Migration):
                 ('stream', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='detections.journalstream')),
             ],
             options={
+                'verbose_name_plural': 'journal entries',
                 'ordering': ['stream', 'number'],
                 'constraints': [models.UniqueConstraint(fields=('stream', 'number'), name='journal_number')],
             },

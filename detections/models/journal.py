@@ -36,6 +36,7 @@ class JournalEntry(models.Model):
     objects = VisibleQuerySet["JournalEntry"].as_manager()
 
     class Meta:
+        verbose_name_plural = "journal entries"
         ordering = ["stream", "number"]
         constraints = [models.UniqueConstraint(fields=["stream", "number"], name="journal_number")]
 

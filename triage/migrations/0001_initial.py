@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                 ('pivot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rows', to='triage.pivotrun')),
             ],
             options={
+                'verbose_name_plural': 'evidence',
                 'ordering': ['pivot', 'position'],
             },
         ),

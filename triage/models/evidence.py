@@ -70,6 +70,7 @@ class Evidence(models.Model):
     pinned_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "evidence"
         ordering = ["pivot", "position"]
         constraints = [models.UniqueConstraint(fields=["pivot", "position"], name="evidence_position")]
 
