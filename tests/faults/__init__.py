@@ -1,0 +1,13 @@
+"""Faults, one after another, against what must hold after each: docs/reliability.md has the figures.
+
+The quick numbers run with the other tests; FAULTS=full takes those of docs/reliability.md.
+"""
+
+import os
+
+IS_FULL = os.environ.get("FAULTS") == "full"
+
+
+def number(quick: int, full: int) -> int:
+    """How often a fault strikes in this run."""
+    return full if IS_FULL else quick

@@ -1,0 +1,241 @@
+"""Run as a process of its own over an instance's database: does what `stand.Driver` asks, line by line."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django
+
+django.setup()
+
+from celery import current_app  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import close_old_connections, connection, connections  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from config import programs  # noqa: E402
+from config.celery import app  # noqa: E402
+from detections import broker, invariants, outbox, schedules, wake  # noqa: E402
+from detections.actors import system  # noqa: E402
+from detections.event_store import event_store  # noqa: E402
+from detections.models import Alert, Lease, OutboxRow, Rule, RuleRun  # noqa: E402
+from tests.factories.events import attack as attack_events  # noqa: E402
+from tests.factories.events import mapped  # noqa: E402
+from tests.factories.rules import rule as make_rule  # noqa: E402
+from triage.models import Case, Occurrence  # noqa: E402
+
+assert app is current_app or app
+
+
+def prepare() -> None:
+    """Tables, and one enabled rule whose telemetry settles at once."""
+    call_command("migrate", verbosity=0)
+    rule = make_rule(enabled=False, settle_seconds=0, interval_seconds=30, lookback_seconds=540)
+    schedules.set_enabled(rule, True, actor=system("fault test"))
+
+
+def command(kind: str) -> list[str]:
+    made = {
+        "broker": lambda: programs.broker(settings.BROKER_SOCKET),
+        "worker": programs.worker,
+        "beat": programs.beat,
+    }[kind]()
+    return [str(part) for part in made.command]
+
+
+def broker_answers() -> bool:
+    return programs._answers_ping(settings.BROKER_SOCKET)
+
+
+def attack(entity: str, count: int = 1) -> None:
+    now = datetime.now(UTC) - timedelta(seconds=5)
+    events = [
+        one
+        for index in range(count)
+        for one in attack_events(now, entity=entity if count == 1 else f"{entity}-{index}")
+    ]
+    event_store().append(mapped(*events), batch=f"fault:{entity}")
+    wake.request_wake()
+
+
+def deliver_wake(times: int) -> None:
+    for _ in range(times):
+        current_app.send_task(wake.WAKE_TASK, retry=False, ignore_result=True)
+
+
+def flush_broker() -> None:
+    import redis
+
+    redis.Redis(unix_socket_path=str(settings.BROKER_SOCKET)).flushall()
+
+
+def fill_broker(is_full: bool) -> None:
+    import redis
+
+    client = redis.Redis(unix_socket_path=str(settings.BROKER_SOCKET))
+    client.config_set("maxmemory", "1" if is_full else "256mb")
+
+
+def cases() -> int:
+    return Case.objects.count()
+
+
+def alerts() -> int:
+    return Alert.objects.count()
+
+
+def leases_expire() -> None:
+    """What thirty seconds do to the claims of a process that was killed."""
+    past = timezone.now() - timedelta(seconds=1)
+    Lease.objects.filter(expires_at__isnull=False).update(expires_at=past)
+    OutboxRow.objects.filter(claimed_until__isnull=False).update(claimed_until=past)
+
+
+def work() -> None:
+    """What a worker does when it is woken."""
+    wake.wake()
+    outbox.drain()
+
+
+def killed_work(at_ms: float) -> bool:
+    """Do the work in a child that is killed so many milliseconds after it began. True if it was."""
+
+    def after() -> None:
+        time.sleep(at_ms / 1000)
+
+    return _in_child(work, after)
+
+
+def killed_between_commit_and_send(kind: str) -> bool:
+    """A child that dies when its transaction is committed and nothing was sent yet."""
+
+    def crash(name: str) -> None:
+        if name == kind:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def doomed() -> None:
+        broker.nudge = crash
+        work()
+
+    return _in_child(doomed, None)
+
+
+def killed_between_work_and_mark() -> bool:
+    """A child that dies when an outbox row's work is done and the row does not say so yet."""
+    run_row = outbox._run
+
+    def crash(row: OutboxRow) -> None:
+        run_row(row)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def doomed() -> None:
+        outbox._run = crash
+        work()
+
+    return _in_child(doomed, None)
+
+
+def _in_child(doing: Any, killer: Any) -> bool:
+    """Whether the child was killed. It opens connections and store of its own."""
+    connections.close_all()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(2, 1)
+        try:
+            doing()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    if killer is not None:
+        killer()
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return False
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError("the child failed by itself; see its traceback")
+    return os.WIFSIGNALED(status)
+
+
+def in_child() -> float:
+    """Milliseconds that the same work takes in a child that is left alone."""
+    begin = time.monotonic()
+    _in_child(work, None)
+    return (time.monotonic() - begin) * 1000
+
+
+def run_begins(seconds: float) -> None:
+    """Return at a random moment of this stretch."""
+    time.sleep(random.random() * seconds)
+
+
+def ledger() -> dict[str, Any]:
+    """What can be said of loss and doubling, and what the invariants say."""
+    runs = list(RuleRun.objects.filter(status="succeeded").order_by("pk"))
+    own = [run for run in runs if not run.filled_gaps.exists()] if hasattr(RuleRun, "filled_gaps") else runs
+    own = [run for run in own if run.window_start is not None]
+    twice = [
+        f"{late.pk}: {late.window_start} before {early.window_end}"
+        for early, late in zip(own, own[1:], strict=False)
+        if late.window_start != early.window_end or late.mark_from != early.mark_to
+    ]
+    return {
+        "alerts": Alert.objects.count(),
+        "distinct": len(set(Alert.objects.values_list("alert_id", flat=True))),
+        "unrouted": Alert.objects.unrouted().count(),
+        "occurrences": Occurrence.objects.count(),
+        "cases": Case.objects.count(),
+        "runs": RuleRun.objects.count(),
+        "runs_not_succeeded": [
+            f"{run.status}: {run.error}" for run in RuleRun.objects.exclude(status="succeeded")
+        ],
+        "windows_searched_twice": twice,
+        "outbox_pending": OutboxRow.objects.filter(state="pending", not_before__lte=timezone.now()).count(),
+        "broken": list(invariants.broken()),
+        "covered_until_age": (timezone.now() - Rule.objects.get().covered_until).total_seconds(),
+        "settled_latencies": [
+            (case.opened_at - case_alert_run_started(case)).total_seconds() for case in Case.objects.all()
+        ],
+    }
+
+
+def case_alert_run_started(case: Case) -> datetime:
+    occurrence = Occurrence.objects.filter(case=case).select_related("alert__run").earliest("pk")
+    started: datetime = occurrence.alert.run.started_at
+    return started
+
+
+def expression(text: str) -> Any:
+    return eval(text)  # the test's own words
+
+
+def main() -> None:
+    # What the product prints must not get between the answers.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(value: Any) -> None:
+        out.write(json.dumps(value, default=str) + "\n")
+        out.flush()
+
+    say("ready")
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        close_old_connections()
+        try:
+            say({"value": globals()[name](*arguments)})
+        except Exception:
+            connection.close()
+            say({"error": traceback.format_exc()})
+
+
+if __name__ == "__main__":
+    main()

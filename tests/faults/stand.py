@@ -1,0 +1,135 @@
+"""Real processes around one database: a broker, workers and beats that a test may kill, and a driver to ask."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.instance import ROOT, wait_for
+
+READY = "ready"
+
+
+class Driver:
+    """A Python process over the instance's own database and store that does what it is told, line by line."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.driver"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in, self._out = self._process.stdin, self._process.stdout
+        assert self._read() == READY
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """What a function of `tests.faults.driver` returns. Raises what it says went wrong."""
+        self._in.write(json.dumps([name, *arguments]) + "\n")
+        self._in.flush()
+        answer = self._read()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["value"]
+
+    def _read(self) -> Any:
+        line = self._out.readline()
+        assert line, "the driver ended"
+        return json.loads(line)
+
+    def close(self) -> None:
+        self._in.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Stand:
+    """Use it as a context. `environment`: of every process of the stand."""
+
+    def __init__(
+        self, data: Path, database: str, *, workers: int = 1, beats: int = 1, **settings: str
+    ) -> None:
+        self.data = data
+        self.kind = "postgresql" if database else "sqlite"
+        kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+        self.environment = kept | {
+            "CASEWRIGHT_DATA": str(data),
+            "CASEWRIGHT_WAKE_SECONDS": "1",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "LOG_LEVEL": "WARNING",
+        }
+        if database:
+            self.environment["DATABASE_URL"] = database
+        self.environment |= settings
+        self._numbers = {"worker": workers, "beat": beats}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Stand":
+        self.data.mkdir(parents=True)
+        self.driver = Driver(self.environment)
+        try:
+            self.driver.call("prepare")
+            self.start("broker")
+            for kind, wanted in self._numbers.items():
+                for index in range(wanted):
+                    self.start(kind, index)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        self.driver.close()
+
+    def start(self, kind: str, index: int = 0) -> None:
+        """A broker, a worker or a beat, as `manage.py up` starts it."""
+        command = self.driver.call("command", kind)
+        log = (self.data / f"{kind}-{index}.log").open("ab")
+        self.processes[f"{kind}-{index}"] = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        log.close()
+        if kind == "broker":
+            wait_for(lambda: self.driver.call("broker_answers"), "the broker answers", seconds=15)
+
+    def kill(self, name: str) -> None:
+        """kill -9, children included."""
+        process = self.processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        process.wait()
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """The process takes connections and answers nothing: a black hole."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.processes[name].send_signal(signal.SIGCONT)
+
+    def send_attack(self, entity: str) -> None:
+        """One match's events reach the store, and the rules are due: what the end of an import does."""
+        self.driver.call("attack", entity)
+
+    def wait_for_cases(self, wanted: int, *, seconds: float = 120) -> float:
+        """Seconds until this many cases are open."""
+        begin = time.monotonic()
+        wait_for(lambda: self.driver.call("cases") >= wanted, f"{wanted} cases open", seconds=seconds)
+        return time.monotonic() - begin
