@@ -104,15 +104,21 @@ class RuleAdmin(RuleBase):
     ]
     actions = None
 
+    class Media:
+        js = ["js/rule_form.js"]
+
     @admin.display(description="lag tolerance")
     def lag_tolerance(self, rule: Rule) -> str:
         """How late an event may arrive and still surely be found."""
         tolerance = schedules.tolerance_of(rule)
         if tolerance is None:
             return "unknown: no version"
-        if tolerance.total_seconds() < 0:
-            return f"-{-tolerance}: lengthen the look-back"
-        return str(tolerance)
+        shown = f"-{-tolerance}" if tolerance.total_seconds() < 0 else str(tolerance)
+        return f"{shown}. {schedules.tolerance_sentence(tolerance)}"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
+        # Its schedule is the canary's own.
+        return super().get_queryset(request).filter(is_canary=False)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -137,7 +143,8 @@ class RuleAdmin(RuleBase):
         )
         saved = schedules.set_enabled(obj, wanted["enabled"], actor=actor)
         obj.refresh_from_db()
-        for warning in rule_loading.twin_warnings(saved) if saved.enabled else []:
+        twins = rule_loading.twin_warnings(saved) if saved.enabled else []
+        for warning in [*schedules.tolerance_warnings(saved), *twins]:
             messages.warning(request, warning)
 
 

@@ -8,6 +8,12 @@ class DetectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from detections import checks, import_jobs, integrity  # noqa: F401 -- they register themselves
+        from detections import (  # noqa: F401 -- they register themselves
+            back_search,
+            checks,
+            import_jobs,
+            integrity,
+            wake,
+        )
 
         integrity.connect(self)

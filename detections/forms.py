@@ -32,6 +32,15 @@ class RuleForm(RuleFormBase):
             "settle_seconds": "How long telemetry may take to arrive before its time is searched.",
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        version = self.instance.current
+        # js/rule_form.js works the lag tolerance out while somebody types.
+        maxspan = version.maxspan_seconds if version else None
+        for name in ("interval_seconds", "lookback_seconds"):
+            if name in self.fields:
+                self.fields[name].widget.attrs["data-maxspan"] = f"{maxspan or 0:g}"
+
     def clean_version(self) -> int:
         """Refuse an edit of a rule that somebody else changed meanwhile."""
         version: int = self.cleaned_data["version"]

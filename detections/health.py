@@ -10,7 +10,7 @@ from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from detections.actors import Actor
-from detections.enums import ImportStatus, OutboxState, RunStatus, SegmentState
+from detections.enums import ImportStatus, OutboxState, RunStatus, RunTrigger, SegmentState
 from detections.models import (
     CoverageGap,
     CoveredWindow,
@@ -201,7 +201,9 @@ def signs(*, now: datetime | None = None) -> tuple[Sign, ...]:
 
 def _newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
     """The newest finished run of each rule."""
+    # How a search of the past ended says nothing of the schedule.
     mine = RuleRun.objects.filter(rule=OuterRef("pk")).exclude(status=RunStatus.RUNNING)
+    mine = mine.exclude(trigger=RunTrigger.BACK)
     ids = Rule.objects.filter(pk__in=[rule.pk for rule in rules]).values_list(
         Subquery(mine.order_by("-started_at", "-pk").values("pk")[:1]), flat=True
     )

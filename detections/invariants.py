@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from detections import integrity, journal, windows
 from detections.alerts import alert_id
-from detections.enums import OutboxState, RunStatus
+from detections.enums import OutboxState, RunStatus, RunTrigger
 from detections.models import (
     Alert,
     CoverageGap,
@@ -60,7 +60,7 @@ def cursors_follow_runs() -> Iterator[str]:
         assert rule.covered_until is not None
         bad = RuleRun.objects.filter(
             rule=rule, status__in=[RunStatus.FAILED, RunStatus.TRUNCATED], window_end=rule.covered_until
-        ).exclude(window_start=rule.covered_until)
+        ).exclude(Q(window_start=rule.covered_until) | Q(trigger=RunTrigger.BACK))
         good = RuleRun.objects.filter(
             rule=rule, status__in=[RunStatus.SUCCEEDED, RunStatus.PARTIAL], window_end=rule.covered_until
         )
@@ -91,7 +91,7 @@ def runs_say_what_happened() -> Iterator[str]:
         yield f"Run {run.pk} succeeded and has an error: {run.error}"
     lease = Lease.objects.filter(name=LEASE, expires_at__gt=timezone.now())
     if not lease.exists():
-        for run in RuleRun.objects.unfinished():
+        for run in RuleRun.objects.unfinished().exclude(trigger=RunTrigger.BACK):
             yield f"Run {run.pk} of {run.rule.name} is left running; the next wake closes it."
 
 

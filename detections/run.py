@@ -68,16 +68,25 @@ def run_rules(
 
 
 def fail_lost_runs() -> int:
-    """Mark runs that a killed worker left behind. The caller holds the lease, so nobody is at them."""
-    return RuleRun.objects.unfinished().update(
-        status=RunStatus.FAILED, error=WORKER_LOST, finished_at=timezone.now()
+    """Mark runs that a killed worker left behind. The caller holds the lease, so nobody is at them.
+
+    A back-search runs beside the lease, slice by slice; it has an end of its own.
+    """
+    return (
+        RuleRun.objects.unfinished()
+        .exclude(trigger=RunTrigger.BACK)
+        .update(status=RunStatus.FAILED, error=WORKER_LOST, finished_at=timezone.now())
     )
 
 
 def prune_runs(*, before: datetime) -> int:
     """Delete succeeded runs without matches that began before a time. Returns how many."""
     empty = RuleRun.objects.filter(
-        status=RunStatus.SUCCEEDED, matches_found=0, started_at__lt=before, alerts__isnull=True
+        status=RunStatus.SUCCEEDED,
+        matches_found=0,
+        started_at__lt=before,
+        alerts__isnull=True,
+        back_search__isnull=True,
     )
     return empty.delete()[1].get("detections.RuleRun", 0)
 

@@ -181,6 +181,42 @@ def tolerance_of(rule: Rule) -> timedelta | None:
     return windows.lag_tolerance(rule.interval, rule.lookback, maxspan)
 
 
+# Telemetry that comes through a network and a queue is seldom quicker than this.
+SHORT_TOLERANCE = timedelta(minutes=1)
+
+
+def tolerance_sentence(tolerance: timedelta | None) -> str:
+    """What a lag tolerance means, in one sentence; the form says the same while somebody types."""
+    if tolerance is None:
+        return "Unknown: the rule has no version."
+    if tolerance < timedelta():
+        return (
+            f"Negative by {said(-tolerance)}: two events that arrive in time can still be missed together. "
+            "Lengthen the look-back."
+        )
+    if tolerance < SHORT_TOLERANCE:
+        return (
+            f"Only {said(tolerance)}: events are often later than that. Lengthen the look-back or shorten "
+            "the interval."
+        )
+    return f"An event that arrives up to {said(tolerance)} late is surely found on schedule."
+
+
+def tolerance_warnings(rule: Rule) -> list[str]:
+    """What an admin should know about a rule's schedule."""
+    tolerance = tolerance_of(rule)
+    if tolerance is None or tolerance >= SHORT_TOLERANCE:
+        return []
+    return [f"{rule.name}, lag tolerance: {tolerance_sentence(tolerance)}"]
+
+
+def said(span: timedelta) -> str:
+    """`3 min`, `2 min 30 s`, `45 s`."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    parts = [f"{minutes} min"] * bool(minutes) + [f"{seconds} s"] * bool(seconds or not minutes)
+    return " ".join(parts)
+
+
 def replaced_twins(rule: Rule) -> list[Rule]:
     """Enabled rules that this one stands in for, or that stand in for it: each match would count twice."""
     others = Rule.objects.enabled().exclude(pk=rule.pk)

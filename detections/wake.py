@@ -12,16 +12,22 @@ from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from detections import broker, lease, run, schedules
+from detections import broker, journal, lease, outbox, run, schedules
 from detections.actors import Actor, system
-from detections.enums import RunTrigger
+from detections.enums import OutboxState, RunTrigger
+from detections.errors import CasewrightError
 from detections.event_store import event_store
-from detections.models import Rule, RuleRun
+from detections.models import OutboxRow, Rule, RuleRun
 
 log = logging.getLogger(__name__)
 
 WAKE_TASK = "detections.tasks.wake"
 LEASE = "wake"
+RUN_NOW = "run_now"
+
+
+class BusyError(CasewrightError):
+    """Somebody else is running rules. What was asked for is done afterwards."""
 
 
 def wake(*, now: datetime | None = None, actor: Actor | None = None) -> list[RuleRun]:
@@ -47,6 +53,32 @@ def run_now(rules: Iterable[Rule], *, actor: Actor, now: datetime | None = None)
             return None
         _after_lost_worker()
         return run.run_rules(rules, actor=actor, trigger=RunTrigger.MANUAL, now=now)
+
+
+def request_run(rule: Rule, *, actor: Actor) -> bool:
+    """Ask for a run of an enabled rule now; a worker does it. False: one that was asked for still waits.
+
+    Raises NotPermittedError, and ScheduleError for a rule that is disabled or can't run here.
+    """
+    actor.require("detections.change_rule", "run a rule")
+    schedules.refuse_unrunnable(rule)
+    if not rule.enabled:
+        raise schedules.ScheduleError(f"{rule.name} is disabled. Enable it, or search back with it.")
+    with transaction.atomic():
+        Rule.objects.select_for_update().get(pk=rule.pk)
+        if OutboxRow.objects.filter(kind=RUN_NOW, subject=rule.pk, state=OutboxState.PENDING).exists():
+            return False
+        entry = journal.record(f"rule:{rule.pk}", "run_requested", actor=actor)
+        outbox.put(RUN_NOW, f"{RUN_NOW}:{rule.pk}:{entry.number}", rule.pk)
+    return True
+
+
+@outbox.handler(RUN_NOW)
+def deliver_run_now(rule_id: int | None) -> None:
+    """Outbox: run a rule that somebody asked for. Raises BusyError while somebody else runs rules."""
+    rules = list(Rule.objects.runnable().filter(pk=rule_id, current__isnull=False))
+    if rules and run_now(rules, actor=system("run that was asked for")) is None:
+        raise BusyError("Rules are running; this run follows.")
 
 
 def due(*, now: datetime | None = None, pause: timedelta | None = None) -> list[Rule]:

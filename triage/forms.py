@@ -84,6 +84,13 @@ class ConfirmationForm(forms.Form):
         return moment
 
 
+class BackSearchForm(forms.Form):
+    """The stretch of a search of the past."""
+
+    start = UtcDateTimeField(label="From")
+    end = UtcDateTimeField(label="To")
+
+
 class WidenForm(forms.Form):
     """How much further back and on a pivot looks, in hours."""
 

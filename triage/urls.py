@@ -12,6 +12,7 @@ from triage.views import (
     question,
     queue,
     rules,
+    searches,
     sign_in,
 )
 
@@ -44,6 +45,10 @@ urlpatterns = [
     path("evidence/<int:pk>/pin/", evidence.evidence_pin, name="evidence_pin"),
     path("rules/", rules.rules, name="rules"),
     path("rules/<int:pk>/", rules.rule, name="rule"),
+    path("rules/<int:pk>/run-now/", searches.run_now, name="rule_run_now"),
+    path("rules/<int:pk>/searches/", searches.searches, name="searches"),
+    path("searches/<int:pk>/", searches.search_row, name="search_row"),
+    path("searches/<int:pk>/cancel/", searches.search_cancel, name="search_cancel"),
     path("healthz", operations.healthz, name="healthz"),
     path("readyz", operations.readyz, name="readyz"),
     path("metrics", operations.figures, name="metrics"),

@@ -119,3 +119,29 @@ def test_given_up_work_is_tried_again(signed_in):
     assert JournalEntry.objects.get().verb == "outbox_retried"
     assert outbox.MAX_ATTEMPTS == 8
     assert pages.RuleAdmin.actions is None
+
+
+@pytest.mark.parametrize(
+    ("lookback", "says"),
+    [
+        (540, "An event that arrives up to 3 min late is surely found on schedule."),
+        (400, "Only 40 s: events are often later than that."),
+        (300, "Negative by 1 min: two events that arrive in time can still be missed together."),
+    ],
+)
+def test_the_tolerance_is_explained_in_a_sentence_and_a_small_one_warned_of(signed_in, rule, lookback, says):
+    answer = signed_in.post(page(rule), values(rule, lookback_seconds=lookback), follow=True)
+    warned = [str(one) for one in answer.context["messages"] if one.level_tag == "warning"]
+    assert any(says in one for one in warned) is (lookback != 540)
+    assert says in signed_in.get(page(rule)).content.decode()
+
+
+def test_the_form_brings_the_script_that_works_the_tolerance_out(signed_in, rule):
+    shown = signed_in.get(page(rule)).content.decode()
+    assert "js/rule_form.js" in shown
+    assert shown.count('data-maxspan="60"') == 2
+
+
+def test_the_canary_s_rule_is_not_edited(signed_in, rule):
+    Rule.objects.update(is_canary=True)
+    assert signed_in.get(page(rule)).status_code == 302

@@ -10,10 +10,10 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.schedulers import CasewrightScheduler, entries
-from detections import lease, schedules, wake
+from detections import lease, outbox, schedules, wake
 from detections.actors import NotPermittedError, system
 from detections.enums import RunTrigger
-from detections.models import Alert, Rule, RuleRun
+from detections.models import Alert, OutboxRow, Rule, RuleRun
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule as make_rule
 
@@ -227,3 +227,32 @@ def test_a_rule_enabled_again_lists_what_it_slept_through(store):
     made = wake.wake(now=later + timedelta(seconds=60))
     assert sum(one.alerts_new for one in made) == 1
     assert rule.gaps.filter(filled_at=None).count() == 0
+
+
+def test_a_run_that_was_asked_for_is_done_by_the_outbox_once(store, admin):
+    rule = ran(enabled(), timedelta(seconds=5))
+    append(store, *attack(YEARS_AGO))
+    assert wake.request_run(rule, actor=admin) is True
+    assert wake.request_run(rule, actor=admin) is False
+    row = OutboxRow.objects.get(kind=wake.RUN_NOW)
+    assert outbox.deliver(row.pk) is True
+    assert [run.trigger for run in RuleRun.objects.all()] == [RunTrigger.MANUAL]
+    assert wake.request_run(rule, actor=admin) is True
+
+
+def test_a_run_that_was_asked_for_waits_for_the_lease(store, admin):
+    rule = enabled()
+    wake.request_run(rule, actor=admin)
+    row = OutboxRow.objects.get(kind=wake.RUN_NOW)
+    with lease.hold(wake.LEASE):
+        assert outbox.deliver(row.pk) is False
+    row.refresh_from_db()
+    assert (row.state, row.error) == ("pending", "BusyError: Rules are running; this run follows.")
+
+
+def test_a_disabled_rule_is_not_run_by_hand(store, admin, analyst):
+    rule = make_rule(enabled=False)
+    with pytest.raises(schedules.ScheduleError, match="is disabled"):
+        wake.request_run(rule, actor=admin)
+    with pytest.raises(NotPermittedError):
+        wake.request_run(rule, actor=analyst)

@@ -58,6 +58,7 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "alerts": Alert.objects.visible_to(request.actor).filter(rule=rule).count(),
             "cases": Case.objects.visible_to(request.actor).filter(rule=rule).count(),
             "may_edit": request.actor.can("detections.change_rule") and request.user.is_staff,
+            "may_search": request.actor.can("detections.change_rule") and rule.is_runnable,
             "lag_tolerance": schedules.tolerance_of(rule),
             "is_tolerance_negative": (schedules.tolerance_of(rule) or timedelta()) < timedelta(),
         },
