@@ -11,6 +11,7 @@ from detections.enums import RuleType, Severity
 from detections.eql.ast import Query
 from detections.eql.parser import parse
 from detections.errors import EqlError, Location, RuleFault, RuleFileError
+from detections.rule_files import long_texts
 from detections.rule_files.model import RuleFile
 from detections.rule_files.positions import LinePositions, Positions, TomlPositions
 from detections.rule_files.table import Table, date_math
@@ -71,7 +72,7 @@ def in_order(faults: list[RuleFault]) -> list[RuleFault]:
 def toml_values(text: str, path: str) -> dict[str, Any]:
     """The values of a TOML text. Raises RuleFileError with the line and column of the fault."""
     try:
-        return tomllib.loads(text)
+        return long_texts.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         message, _, place = str(error).partition(" (at ")
         digits = [int(part) for part in place.rstrip(")").replace(",", "").split() if part.isdigit()]
