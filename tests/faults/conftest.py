@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def figure():
 
     def say(fault, **values):
         line = json.dumps({"fault": fault} | values, default=str)
-        print(line)
+        sys.stdout.write(line + "\n")
         if FIGURES:
             with Path(FIGURES).open("a") as file:
                 file.write(line + "\n")

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import django
@@ -184,7 +185,7 @@ def ledger() -> dict[str, Any]:
     own = [run for run in own if run.window_start is not None]
     twice = [
         f"{late.pk}: {late.window_start} before {early.window_end}"
-        for early, late in zip(own, own[1:], strict=False)
+        for early, late in pairwise(own)
         if late.window_start != early.window_end or late.mark_from != early.mark_to
     ]
     return {

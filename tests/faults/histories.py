@@ -1,4 +1,4 @@
-"""Telemetry that arrives when it likes, a rule that runs when it can, and an evaluator that sees everything."""
+"""Telemetry that arrives when it likes, a rule that runs when it can, an evaluator that sees everything."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

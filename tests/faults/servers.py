@@ -23,8 +23,8 @@ class PostgreSQL:
         if self._prefix:
             shutil.chown(self.folder, "postgres")
         self._cluster = str(self.folder / "cluster")
-        self._run("initdb", "-D", self._cluster, "-A", "trust", "-U", "casewright", "-E", "UTF8", "--locale=C",
-                  "--no-sync")  # fmt: skip
+        options = ["-A", "trust", "-U", "casewright", "-E", "UTF8", "--locale=C", "--no-sync"]
+        self._run("initdb", "-D", self._cluster, *options)
         self.start()
 
     def start(self) -> None:

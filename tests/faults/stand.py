@@ -1,4 +1,4 @@
-"""Real processes around one database: a broker, workers and beats that a test may kill, and a driver to ask."""
+"""Real processes around one database: broker, workers and beats that a test may kill, a driver to ask."""
 
 import contextlib
 import json

@@ -11,6 +11,7 @@ from tests.faults.test_deliveries import percentiles
 
 pytestmark = pytest.mark.live
 INTERVAL_SECONDS = 30
+AT_ONCE = "0"
 
 
 def nothing_is_lost_or_doubled(facts, wanted):
@@ -25,7 +26,7 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
     """F1. The child does what a worker's thread does; the claims that it held are made to expire, as time
     does, and the next one carries on."""
     kills, chance, killed, recoveries = number(20, 200), random.Random(1), 0, []
-    with Stand(tmp_path / "data", database, workers=0, beats=0) as stand:
+    with Stand(tmp_path / "data", database, workers=0, beats=0, CASEWRIGHT_WAKE_SECONDS=AT_ONCE) as stand:
         stand.send_attack("p-0")
         whole = stand.driver.call("in_child")
         for index in range(1, kills + 1):
@@ -61,8 +62,8 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
 
 @pytest.mark.timeout(7200)
 def test_a_whole_worker_killed_resumes_without_the_broker_s_help(database, tmp_path, figure):
-    """F2. A worker with all its threads is killed and started again, as its supervisor does. Its lease ends by
-    itself; the broker would hand its message out an hour later."""
+    """F2. A worker with all its threads is killed and started again, as its supervisor does. Its lease
+    ends by itself; the broker would hand its message out an hour later."""
     kills, chance, recoveries = number(3, 50), random.Random(2), []
     with Stand(tmp_path / "data", database) as stand:
         stand.send_attack("p-0")
@@ -70,7 +71,7 @@ def test_a_whole_worker_killed_resumes_without_the_broker_s_help(database, tmp_p
         for index in range(1, kills + 1):
             stand.send_attack(f"p-{index}")
             stand.driver.call("deliver_wake", 1)
-            time.sleep(chance.uniform(0, 1.5))
+            time.sleep(chance.uniform(0, 0.5))
             stand.kill("worker-0")
             begin = time.monotonic()
             stand.start("worker")
@@ -102,10 +103,10 @@ def settled(stand):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("crash", ["between commit and send", "between work and mark"])
 def test_what_a_commit_asked_for_is_done_once(database, tmp_path, crash, figure):
-    """F15. The process dies when the alerts are committed and nobody was told, or when the case is open and the
-    outbox does not say so yet; the sweep does the rest, once."""
+    """F15. The process dies when the alerts are committed and nobody was told, or when the case is open and
+    the outbox does not say so yet; the sweep does the rest, once."""
     crashes = number(4, 50)
-    with Stand(tmp_path / "data", database, workers=0, beats=0) as stand:
+    with Stand(tmp_path / "data", database, workers=0, beats=0, CASEWRIGHT_WAKE_SECONDS=AT_ONCE) as stand:
         for index in range(crashes):
             stand.send_attack(f"p-{index}")
             if crash == "between commit and send":
