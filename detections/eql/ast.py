@@ -234,10 +234,21 @@ class SampleQuery:
 Query = EventQuery | SequenceQuery | SampleQuery
 
 
+# Looked up for every node of every rule; `fields` makes the list anew each time.
+_PARTS: dict[type, tuple[str, ...]] = {}
+
+
+def _parts(kind: type[Node]) -> tuple[str, ...]:
+    found = _PARTS.get(kind)
+    if found is None:
+        found = _PARTS[kind] = tuple(entry.name for entry in fields(kind) if entry.name != "at")
+    return found
+
+
 def children(node: Expression) -> Iterator[Expression]:
     """What an expression is made of, from left to right."""
-    for entry in fields(node):
-        value = getattr(node, entry.name)
+    for name in _parts(type(node)):
+        value = getattr(node, name)
         for child in value if isinstance(value, tuple) else (value,):
             if isinstance(child, Node):
                 yield child  # type: ignore[misc]

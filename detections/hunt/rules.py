@@ -1,6 +1,6 @@
 """The rules of a hunt, ready to run: parsed, checked against the fields that are known, planned."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from detections.rule_files.reading import parsed_query
 TIMESTAMP, CREATED = "@timestamp", "event.created"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HuntRule:
     """What a hunt takes of a rule. Its index patterns, schedule and cap play no part: all is searched."""
 
@@ -30,6 +30,12 @@ class HuntRule:
     timestamp_field: str = TIMESTAMP
     tiebreaker_field: str = ""
     category_field: str = "event.category"
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields that the query names, and those that sort and order its events."""
+        names = {name for name, _ in fields_used(self.query)} | {self.category_field, self.tiebreaker_field}
+        return frozenset(names - {""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class RuleSet:
     def undeclared(self) -> frozenset[str]:
         """The fields that the rules name and nobody declares: known only where a capture has them."""
         known = catalogue()
-        return frozenset(name for rule in self.rules for name in _fields_of(rule) if name not in known)
+        return frozenset(name for rule in self.rules for name in rule.fields if name not in known)
 
     def planned(self, seen: Iterable[Field] = ()) -> PlannedRules:
         """The plans where, beside what is declared, these fields were seen."""
@@ -125,13 +131,6 @@ def _rule(file: RuleFile, timestamp_field: str) -> HuntRule:
     )
 
 
-def _fields_of(rule: HuntRule) -> Iterator[str]:
-    yield from (name for name, _ in fields_used(rule.query))
-    yield rule.category_field
-    if rule.tiebreaker_field:
-        yield rule.tiebreaker_field
-
-
 def planned_rules(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRules:
     """The plans of those rules that can run where these fields are known."""
     planner = Planner(known)
@@ -152,7 +151,7 @@ def planned_rules(rules: Iterable[HuntRule], known: FieldCatalogue) -> PlannedRu
         except Exception as error:  # whatever breaks one rule must not break the others
             failed[rule.rule_id] = f"{type(error).__name__}: {error}"
         else:
-            names.update(_fields_of(rule), (rule.timestamp_field,))
+            names.update(rule.fields, (rule.timestamp_field,))
     return PlannedRules(tuple(planned), inapplicable, failed, faults, known, FieldTree(names))
 
 

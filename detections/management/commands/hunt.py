@@ -5,13 +5,12 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detections import rule_files
 from detections.hunt.captures import Hunt, HuntProgress
@@ -19,6 +18,9 @@ from detections.hunt.lines import LineFormat, ndjson_line, table_lines, tsv_line
 from detections.hunt.reports import summary_lines
 from detections.hunt.rules import RuleSet, rule_set
 from detections.hunt.universe import Found
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SHIPPED = Path(rule_files.__file__).parent.parent / "rules"
 
@@ -110,7 +112,7 @@ def loaded_rules(paths: list[Path], timestamp_field: str) -> RuleSet:
 
 def matched_lines(hunt: Hunt, paths: list[Path], format_: LineFormat) -> Iterator[str]:
     """The lines of a hunt, with a progress bar on stderr while it runs, if a person sits there."""
-    with progress_bar(hunt):
+    with progress_bar(hunt) if sys.stderr.isatty() else nullcontext():
         line: Callable[[Found], str] = tsv_line if format_ is LineFormat.TSV else ndjson_line
         heading = ""
         if format_ is LineFormat.TABLE:
@@ -122,16 +124,19 @@ def matched_lines(hunt: Hunt, paths: list[Path], format_: LineFormat) -> Iterato
             yield line(match)
 
 
-def progress_bar(hunt: Hunt) -> Progress:
-    console = Console(stderr=True)
+def progress_bar(hunt: Hunt) -> "Progress":
+    """A bar on stderr that follows the hunt."""
+    # Not above: without a terminal nobody waits for rich to load.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[matches]:,} matches"),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
@@ -143,8 +148,7 @@ def progress_bar(hunt: Hunt) -> Progress:
             task, description=at.label, completed=at.bytes_done, total=at.bytes_total, matches=at.matches
         )
 
-    if console.is_terminal:
-        hunt.report = draw
+    hunt.report = draw
     return bar
 
 
