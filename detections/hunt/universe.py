@@ -194,6 +194,9 @@ class Universe:
 def _matches(planned: PlannedRule, taken: list[_Taken]) -> Iterator[Found]:
     """The matches in the order of the rule's clock, and those that only the repaired order gives."""
     query, rule = planned.query, planned.rule
+    needed = {number for number, stage in enumerate(query.stages) if not stage.missing}
+    if not needed <= set[int]().union(*(one.stages for one in taken)):
+        return
     strict = _in_order(taken, TimeBasis.STRICT)
     if isinstance(query, SampleQuery):
         # As in Elasticsearch the first of a capture count, whatever their times.
