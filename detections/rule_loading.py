@@ -57,14 +57,15 @@ def load_rules(
     loaded = rule_files.load_rules(paths)
     summary = LoadSummary(errors=list(loaded.errors), skipped=list(loaded.skipped))
     for file in loaded.rules:
-        _load(file, summary, actor=actor, shipped=shipped)
+        store_rule(file, summary, actor=actor, shipped=shipped)
     wanted = summary.rules if enable else summary.new if enable_new else []
     for rule in wanted:
         _enable(rule, summary, actor=actor)
     return summary
 
 
-def _load(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: bool) -> None:
+def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: bool = False) -> None:
+    """Store one rule and write into the summary what that came to. The caller has asked for permission."""
     with transaction.atomic():
         rule = Rule.objects.select_for_update().filter(rule_id=file.rule_id).first()
         if rule is not None and rule.current and rule.current.sha256 == file.sha256:

@@ -23,7 +23,7 @@ ANALYST = [
     "triage.acknowledge_notification",
     "detections.add_import",
 ]
-LEAD = [*ANALYST, "triage.approve", "triage.add_asset", "triage.change_asset"]
+LEAD = [*ANALYST, "detections.add_rule", "triage.approve", "triage.add_asset", "triage.change_asset"]
 ADMIN = [
     *VIEWS,
     "triage.acknowledge_notification",
@@ -35,6 +35,7 @@ ADMIN = [
     "detections.view_sendertoken",
     "detections.add_sendertoken",
     "detections.change_sendertoken",
+    "detections.add_rule",
     "detections.change_rule",
     "triage.add_asset",
     "triage.change_asset",

@@ -19,7 +19,7 @@ LARGEST_EXPORT = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """The bytes of one file with its name, and the overlay beside it; or why they can't be had."""
 
     path: str
@@ -46,7 +46,7 @@ def load_rules(paths: Iterable[Path]) -> Loaded:
     collection = _Collection()
     for path in paths:
         try:
-            for source in _sources(path):
+            for source in sources_of(path):
                 collection.load(source)
         except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
             collection.refuse(str(path), f"can't be read: {error}.", "Check the path and the file.")
@@ -65,7 +65,7 @@ class _Collection:
     def refuse(self, path: str, message: str, remedy: str) -> None:
         self.errors.append(RuleFileError([RuleFault(Location(path), message, remedy)]))
 
-    def load(self, source: _Source) -> None:
+    def load(self, source: Source) -> None:
         if source.problem:
             self.refuse(source.path, source.problem, "Check the file.")
             return
@@ -89,7 +89,7 @@ class _Collection:
 class _Reader:
     """One rule to read: the whole of a source, or one line of it."""
 
-    def __init__(self, source: _Source, line: str = "", number: int = 0) -> None:
+    def __init__(self, source: Source, line: str = "", number: int = 0) -> None:
         self.source, self.line, self.number = source, line, number
 
     def __call__(self) -> RuleFile:
@@ -103,7 +103,7 @@ class _Reader:
         )
 
 
-def _readers(source: _Source, skipped: list[RuleFault]) -> Iterator[_Reader]:
+def _readers(source: Source, skipped: list[RuleFault]) -> Iterator[_Reader]:
     if source.path.endswith(".toml"):
         yield _Reader(source)
         return
@@ -136,7 +136,11 @@ def decoded(content: bytes, path: str) -> str:
         raise RuleFileError([fault]) from error
 
 
-def _sources(path: Path) -> Iterator[_Source]:
+def sources_of(path: Path) -> Iterator[Source]:
+    """The rule files of a file, a folder (to any depth) or a tar archive, in order.
+
+    Raises OSError, tarfile.TarError, EOFError or zlib.error for what can not be read.
+    """
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _is_rule(file.name):
@@ -151,26 +155,26 @@ def _is_rule(name: str) -> bool:
     return name.endswith(SUFFIXES) and not name.endswith(OVERLAY) and not name.startswith(".")
 
 
-def _of_file(path: Path) -> _Source:
+def _of_file(path: Path) -> Source:
     limit = LARGEST_RULE if path.suffix == ".toml" else LARGEST_EXPORT
     beside = Path(overlay_path(str(path)))
     has_overlay = path.suffix == ".toml" and beside.is_file()
     try:
         if (problem := _too_large(path.stat().st_size, limit)) != "":
-            return _Source(str(path), problem=problem)
-        return _Source(str(path), path.read_bytes(), beside.read_bytes() if has_overlay else b"")
+            return Source(str(path), problem=problem)
+        return Source(str(path), path.read_bytes(), beside.read_bytes() if has_overlay else b"")
     except OSError as error:
-        return _Source(str(path), problem=f"can't be read: {error.strerror}.")
+        return Source(str(path), problem=f"can't be read: {error.strerror}.")
 
 
 def _too_large(size: int, limit: int) -> str:
     return f"has {size} bytes, a rule file at most {limit}." if size > limit else ""
 
 
-def _of_archive(path: Path) -> Iterator[_Source]:
+def _of_archive(path: Path) -> Iterator[Source]:
     """The rule files of a tar archive, read in memory: nothing is unpacked, whatever its names say."""
     overlays: dict[str, bytes] = {}
-    sources: list[_Source] = []
+    sources: list[Source] = []
     with tarfile.open(path) as archive:
         for member in archive:
             name = f"{path}:{member.name}"
@@ -183,6 +187,6 @@ def _of_archive(path: Path) -> Iterator[_Source]:
             if is_overlay and not problem:
                 overlays[name] = content
             else:
-                sources.append(_Source(name, content, problem=problem))
+                sources.append(Source(name, content, problem=problem))
     for source in sources:
         yield replace(source, overlay=overlays.get(source.overlay_path, b""))

@@ -1,0 +1,186 @@
+"""What an import would change, before it changes anything."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+
+from detections.actors import Actor
+from detections.enums import RuleType
+from detections.errors import Location, RuleFault, RuleFileError
+from detections.models import Rule, RuleVersion
+from detections.rule_files import RuleFile, load_rule_text
+from detections.rule_import.comparison import Change, changes, is_older
+from detections.rule_import.reading import read
+
+NOT_RUNNABLE = (
+    "Rules of type {type} do not run here yet. Its guide serves alerts of this rule that come in from "
+    "elsewhere."
+)
+
+
+class Verdict(Enum):
+    """What importing a rule would do. `older` is refused."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    OLDER = "older"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rule of an import. says: what to know about it. seen: the version that it was compared with."""
+
+    verdict: Verdict
+    file: RuleFile
+    place: Location
+    changes: tuple[Change, ...] = ()
+    says: tuple[str, ...] = ()
+    seen: int | None = None
+
+    @property
+    def is_runnable(self) -> bool:
+        return self.file.type is RuleType.EQL
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """All that an import would do. sha256: over what it would store and on what; the same offer to the same
+    rules has the same one."""
+
+    entries: tuple[Entry, ...] = ()
+    refused: tuple[RuleFault, ...] = ()
+    repeated: tuple[RuleFault, ...] = ()
+    left: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sha256: str = ""
+
+    def of(self, verdict: Verdict) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.verdict is verdict)
+
+    @property
+    def new(self) -> tuple[Entry, ...]:
+        return self.of(Verdict.NEW)
+
+    @property
+    def changed(self) -> tuple[Entry, ...]:
+        return self.of(Verdict.CHANGED)
+
+    @property
+    def unchanged(self) -> tuple[Entry, ...]:
+        return self.of(Verdict.UNCHANGED)
+
+    @property
+    def older(self) -> tuple[Entry, ...]:
+        return self.of(Verdict.OLDER)
+
+    @property
+    def wanted(self) -> tuple[Entry, ...]:
+        """What importing would store."""
+        return (*self.new, *self.changed)
+
+    @property
+    def not_runnable(self) -> Mapping[str, int]:
+        """How many of the offered rules do not run here yet, by type."""
+        counts: dict[str, int] = {}
+        for entry in self.entries:
+            if not entry.is_runnable:
+                counts[entry.file.type.value] = counts.get(entry.file.type.value, 0) + 1
+        return counts
+
+
+def preview(paths: Iterable[Path], *, actor: Actor, base: Path | None = None) -> Preview:
+    """Compare what the paths offer with what is installed. Changes nothing; needs `detections.add_rule`.
+
+    base: the folder from which places are named, where the whole path says nothing to the reader.
+    """
+    actor.require("detections.add_rule", "import rules")
+    material = read(paths, base=base)
+    installed = _installed()
+    twins = _twins(installed.values())
+    entries = tuple(
+        _entry(file, place, installed.get(file.rule_id), twins) for file, place in material.offers
+    )
+    return Preview(
+        entries=entries,
+        refused=tuple(material.refused),
+        repeated=tuple(material.repeated),
+        left=dict(material.left),
+        notes=tuple(material.notes),
+        sha256=_digest(entries),
+    )
+
+
+def _installed() -> dict[str, Rule]:
+    return {rule.rule_id: rule for rule in Rule.objects.select_related("current")}
+
+
+def _twins(rules: Iterable[Rule]) -> dict[str, str]:
+    """Ids of rules that an installed rule stands in for, with its name."""
+    return {replaced: rule.name for rule in rules for replaced in rule.replaces}
+
+
+def _entry(file: RuleFile, place: Location, rule: Rule | None, twins: Mapping[str, str]) -> Entry:
+    says = list(_said(file, twins))
+    if rule is None or rule.current is None:
+        return Entry(Verdict.NEW, file, place, says=tuple(says))
+    version = rule.current
+    file, word = _with_local_overlay(file, version)
+    says += [word] if word else []
+    if file.sha256 == version.sha256:
+        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk)
+    try:
+        before = as_file(version)
+    except RuleFileError:
+        says.append("The installed text can't be read any more, so no difference is shown.")
+        return Entry(Verdict.CHANGED, file, place, says=tuple(says), seen=version.pk)
+    differs = changes(before, file)
+    if not differs and file.overlay == version.overlay:
+        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk)
+    if why := is_older(file, before):
+        return Entry(Verdict.OLDER, file, place, says=(why,), seen=version.pk)
+    says += list(_kept(rule, before, file))
+    return Entry(Verdict.CHANGED, file, place, differs, tuple(says), version.pk)
+
+
+def _said(file: RuleFile, twins: Mapping[str, str]) -> Iterable[str]:
+    if file.type is not RuleType.EQL:
+        yield NOT_RUNNABLE.format(type=file.type.value)
+    if file.rule_id in twins:
+        yield (
+            f"{twins[file.rule_id]} is installed and does the same work. "
+            "Enabling both makes each match count twice."
+        )
+
+
+def _kept(rule: Rule, before: RuleFile, after: RuleFile) -> Iterable[str]:
+    if (before.interval, before.lookback, before.max_signals) != (
+        after.interval,
+        after.lookback,
+        after.max_signals,
+    ):
+        yield "The schedule set here stays as it is. Change it in the rule's form if you want the new one."
+    if rule.enabled:
+        yield "The rule is enabled, and searches with the new text from its next run on."
+
+
+def _with_local_overlay(file: RuleFile, version: RuleVersion) -> tuple[RuleFile, str]:
+    """The installed overlay survives: it can weaken a gate, so an import never replaces it."""
+    if not version.overlay or file.overlay == version.overlay:
+        return file, ""
+    word = "The guide overlay set here stays; the one of this import is left out." if file.overlay else ""
+    digest = hashlib.sha256(f"{file.source}\0{version.overlay}".encode()).hexdigest()
+    replaces = tuple(version.rule.replaces)
+    return replace(file, overlay=version.overlay, replaces=replaces, sha256=digest), word
+
+
+def as_file(version: RuleVersion) -> RuleFile:
+    """A stored version as the file it was read from. Raises RuleFileError if its text is none any more."""
+    return load_rule_text(version.source, version.source_path, overlay=version.overlay)
+
+
+def _digest(entries: Iterable[Entry]) -> str:
+    lines = sorted(f"{entry.file.sha256} {entry.verdict.value} {entry.seen}" for entry in entries)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
