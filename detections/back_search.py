@@ -73,6 +73,7 @@ def cancel(search: BackSearch, *, actor: Actor) -> bool:
 @outbox.handler(KIND)
 def deliver_slice(back_search_id: int | None) -> None:
     """Outbox: search the next slice. Raises BackSearchError, to be tried again, if it could not be."""
+    assert back_search_id is not None
     row = BackSearch.objects.select_related("rule", "run__rule_version").filter(pk=back_search_id).first()
     if row is None or not row.is_open:
         return

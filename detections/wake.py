@@ -76,6 +76,7 @@ def request_run(rule: Rule, *, actor: Actor) -> bool:
 @outbox.handler(RUN_NOW)
 def deliver_run_now(rule_id: int | None) -> None:
     """Outbox: run a rule that somebody asked for. Raises BusyError while somebody else runs rules."""
+    assert rule_id is not None
     rules = list(Rule.objects.runnable().filter(pk=rule_id, current__isnull=False))
     if rules and run_now(rules, actor=system("run that was asked for")) is None:
         raise BusyError("Rules are running; this run follows.")

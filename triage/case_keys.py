@@ -40,6 +40,11 @@ def storm_key(alert: Alert) -> CaseKey:
     return _key(alert, [("storm", rule_identity(alert))])
 
 
+def split_key(alert: Alert, by: str, value: str) -> CaseKey:
+    """The case that takes what a person splits off a storm."""
+    return _key(alert, [("storm", rule_identity(alert)), (by, value)])
+
+
 def rule_identity(alert: Alert) -> str:
     return alert.rule.rule_id if alert.rule else alert.external_rule_id
 

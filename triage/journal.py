@@ -12,6 +12,10 @@ from triage.models import Case
 _SENTENCES = {
     "case_opened": "opened the case",
     "occurrence_added": "added an occurrence",
+    "occurrences_added": "added",
+    "occurrences_moved_here": "moved here",
+    "occurrences_moved_away": "moved away",
+    "alerts_superseded": "found that late telemetry supersedes",
     "basis_upgraded": "found the match in strict time order as well",
     "case_assigned": "assigned the case",
     "case_started": "started work on the case",

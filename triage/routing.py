@@ -1,40 +1,30 @@
 """Route alerts to cases: to the open case on their key, else to a new one, past the cap to a storm case."""
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from detections import ecs, outbox
+from detections import canary, outbox
 from detections.actors import Actor, system
-from detections.enums import Severity, TimeBasis
+from detections.enums import TimeBasis
 from detections.errors import CasewrightError
 from detections.models import Alert, RuleRun
-from triage import cases, journal, pivots
-from triage.case_keys import CaseKey, case_key, rule_identity, storm_key
-from triage.enums import CaseLinkKind, CaseStatus
-from triage.facts import HeadFacts, head_facts
-from triage.guide_versions import guide_of, pin
-from triage.models import Case, CaseLink, Occurrence, Question
+from triage import cases
+from triage.case_keys import case_key, rule_identity, storm_key
+from triage.case_opening import add_to, join, occurrence_of, open_case, open_case_on, upgrade
+from triage.models import Case, Occurrence
 
 log = logging.getLogger(__name__)
 KIND = "route_alerts"
 BATCH = 500
 DEFAULT_CAP = 100
 _TRIES = 3
-# How soon somebody should have decided; the queue's clock.
-DUE = {
-    Severity.CRITICAL: timedelta(hours=1),
-    Severity.HIGH: timedelta(hours=4),
-    Severity.MEDIUM: timedelta(hours=24),
-    Severity.LOW: timedelta(hours=72),
-}
 
 
 class RoutingError(CasewrightError):
@@ -61,15 +51,108 @@ def route_alerts(*, actor: Actor, limit: int = BATCH) -> Routed:
     """
     actor.require("triage.add_case", "route alerts")
     routed = Routed()
-    waiting = list(Alert.objects.unrouted().values_list("pk", flat=True)[: limit + 1])
+    waiting = list(Alert.objects.unrouted().select_related("rule")[: limit + 1])
     routed.remaining = len(waiting) > limit
-    for pk in waiting[:limit]:
+    cap = _Cap(waiting[:limit], routed)
+    past: dict[str, list[int]] = {}
+    for alert in waiting[:limit]:
+        if cap.holds_back(alert):
+            past.setdefault(rule_identity(alert), []).append(alert.pk)
+            continue
+        try:
+            cap.note(alert, _route_one(alert.pk, routed, actor))
+        except Exception as error:  # one bad alert must not keep the others from their cases
+            log.exception("Alert %s could not be routed.", alert.pk)
+            routed.failed.append(f"alert {alert.pk}: {type(error).__name__}: {error}")
+    for pks in past.values():
+        _gather(pks, routed, actor)
+    return routed
+
+
+class _Cap:
+    """Which alerts of a batch go past their rule's cap, so that a storm is stored at once and not one by one.
+
+    It may let one through: the look under the alert's own lock decides.
+    """
+
+    def __init__(self, batch: Sequence[Alert], routed: Routed) -> None:
+        self._routed = routed
+        self._keys = {alert.pk: _key_or_none(alert) for alert in batch}
+        found = Case.objects.filter(key__in=set(self._keys.values())).not_closed()
+        self._open = set(found.values_list("key", flat=True))
+        self._opened: dict[int, int] = {}
+
+    def holds_back(self, alert: Alert) -> bool:
+        key = self._keys[alert.pk]
+        if not key or key in self._open or canary.is_canary(alert):
+            return False
+        if alert.run_id is None:
+            return _opened(alert, self._routed) >= _most(alert)
+        if alert.run_id not in self._opened:
+            self._opened[alert.run_id] = _opened(alert, self._routed)
+        return self._opened[alert.run_id] >= _most(alert)
+
+    def note(self, alert: Alert, way: str) -> None:
+        self._open.add(self._keys[alert.pk])
+        if way == "opened" and alert.run_id is not None:
+            self._opened[alert.run_id] = self._opened.get(alert.run_id, 0) + 1
+
+
+def _key_or_none(alert: Alert) -> str:
+    """The alert's key; "" for one whose key can't be told, which then fails alone."""
+    try:
+        return case_key(alert).sha256
+    except Exception:
+        return ""
+
+
+def _most(alert: Alert) -> int:
+    return alert.rule.max_cases if alert.rule else DEFAULT_CAP
+
+
+def _gather(pks: Sequence[int], routed: Routed, actor: Actor) -> None:
+    """Put alerts of one rule, all past the cap, into its storm case; if that fails, one by one."""
+    for attempt in range(_TRIES):
+        try:
+            with transaction.atomic():
+                taken = _into_storm_at_once(pks, actor)
+        except Exception as error:
+            if isinstance(error, IntegrityError) and attempt < _TRIES - 1:
+                continue  # somebody opened the storm case, or took an alert, in the same moment
+            log.exception("Alerts %s could not be gathered.", pks[:5])
+            _one_by_one(pks, routed, actor)
+        else:
+            routed.capped += taken
+        return
+
+
+def _one_by_one(pks: Sequence[int], routed: Routed, actor: Actor) -> None:
+    for pk in pks:
         try:
             _route_one(pk, routed, actor)
-        except Exception as error:  # one bad alert must not keep the others from their cases
+        except Exception as error:
             log.exception("Alert %s could not be routed.", pk)
             routed.failed.append(f"alert {pk}: {type(error).__name__}: {error}")
-    return routed
+
+
+def _into_storm_at_once(pks: Sequence[int], actor: Actor) -> int:
+    """All of them in the caller's transaction. Returns how many were still waiting."""
+    now = timezone.now()
+    locked = Alert.objects.select_for_update(of=("self",)).select_related("rule", "rule_version")
+    waiting = list(locked.filter(pk__in=pks, routed_at__isnull=True).order_by("pk"))
+    tied = set(Occurrence.objects.filter(alert__in=waiting).values_list("alert_id", flat=True))
+    alerts = [alert for alert in waiting if alert.pk not in tied]
+    Alert.objects.filter(pk__in=[alert.pk for alert in waiting]).update(routed_at=now)
+    if not alerts:
+        return 0
+    storm, rest = open_case_on(storm_key(alerts[0])), alerts
+    if storm is None:
+        storm, rest = open_case(alerts[0], storm_key(alerts[0]), actor, is_storm=True), alerts[1:]
+    Occurrence.objects.bulk_create(occurrence_of(storm, alert, now) for alert in rest)
+    add_to(storm, rest, actor=actor)
+    for run_id, number in Counter(alert.run_id for alert in alerts if alert.run_id).items():
+        RuleRun.objects.filter(pk=run_id).update(cases_capped=F("cases_capped") + number)
+    return len(alerts)
 
 
 @outbox.handler(KIND)
@@ -86,8 +169,8 @@ def deliver_route(_subject: int | None) -> None:
         raise RoutingError(f"{len(failed)} alerts could not be routed: " + "; ".join(failed[:5]))
 
 
-def _route_one(alert_id: int, routed: Routed, actor: Actor) -> None:
-    """One alert, tried again when somebody opened a case on the same key in the same moment."""
+def _route_one(alert_id: int, routed: Routed, actor: Actor) -> str:
+    """One alert; says which way it went. Tried again when a case on its key was opened in the same moment."""
     for attempt in range(_TRIES):
         try:
             with transaction.atomic():
@@ -102,7 +185,8 @@ def _route_one(alert_id: int, routed: Routed, actor: Actor) -> None:
                 raise
         else:
             _tally(routed, alert, way)
-            return
+            return way
+    return ""
 
 
 def _tally(routed: Routed, alert: Alert, way: str) -> None:
@@ -121,12 +205,12 @@ def _place(alert: Alert, routed: Routed, actor: Actor) -> str:
     if Occurrence.objects.filter(alert=alert).exists():
         return ""
     key = case_key(alert)
-    case = _open_case(key)
+    case = open_case_on(key)
     if case is not None:
-        _join(case, alert, actor)
+        join(case, alert, actor)
         return "joined"
-    if _opened(alert, routed) < (alert.rule.max_cases if alert.rule else DEFAULT_CAP):
-        _open(alert, key, actor, is_storm=False)
+    if _opened(alert, routed) < _most(alert):
+        open_case(alert, key, actor, is_storm=False)
         _count(alert, "cases_opened")
         return "opened"
     _into_storm(alert, actor)
@@ -136,11 +220,11 @@ def _place(alert: Alert, routed: Routed, actor: Actor) -> str:
 
 def _into_storm(alert: Alert, actor: Actor) -> None:
     key = storm_key(alert)
-    case = _open_case(key)
+    case = open_case_on(key)
     if case is not None:
-        _join(case, alert, actor)
+        join(case, alert, actor)
     else:
-        _open(alert, key, actor, is_storm=True)
+        open_case(alert, key, actor, is_storm=True)
 
 
 def _opened(alert: Alert, routed: Routed) -> int:
@@ -160,119 +244,6 @@ def _mark_routed(alert: Alert) -> None:
     alert.save(update_fields=["routed_at"])
 
 
-def _open_case(key: CaseKey) -> Case | None:
-    """The case on the key that is not closed, locked."""
-    found = Case.objects.select_for_update(of=("self",)).filter(key=key.sha256).not_closed()
-    return found.select_related("guide", "rule").first()
-
-
-# -- a new case
-
-
-def _open(alert: Alert, key: CaseKey, actor: Actor, *, is_storm: bool) -> Case:
-    """The case with everything that belongs to it, in the caller's transaction."""
-    case = _case_row(alert, key, head_facts(alert), is_storm=is_storm)
-    case.save()
-    Occurrence.objects.create(case=case, alert=alert, added_at=case.opened_at)
-    _link_closed(case, key)
-    guide = guide_of(case)
-    Question.objects.bulk_create(
-        Question(case=case, key=question.key, position=position, title=question.title)
-        for position, question in enumerate(guide.questions, start=1)
-    )
-    journal.record(
-        case,
-        "case_opened",
-        actor=actor,
-        after=CaseStatus.OPEN,
-        subject=case.title,
-        data={"alert": alert.alert_id, "key": case.key_fields, "time_basis": case.time_basis},
-    )
-    pivots.freeze_alert(case, alert, number=1)
-    pivots.plan(case, actor=actor)
-    pivots.refresh_signals(case, alert)
-    cases.refresh(case)
-    return case
-
-
-def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -> Case:
-    now = timezone.now()
-    first, last = event_range(alert)
-    return Case(
-        key=key.sha256,
-        key_fields=[list(pair) for pair in key.fields],
-        title=f"Storm: {alert.title}"[:255] if is_storm else alert.title,
-        rule=alert.rule,
-        rule_version=alert.rule_version,
-        guide=pin(alert.rule_version) if alert.rule_version else None,
-        severity=alert.severity,
-        risk_score=alert.risk_score,
-        time_basis=alert.time_basis,
-        is_storm=is_storm,
-        host_id="" if is_storm else alert.host_id,
-        host_name="" if is_storm else alert.host_name,
-        remote_ip=facts.remote_ip[:64],
-        user_name=facts.user[:255],
-        process=facts.process,
-        occurrence_count=1,
-        first_event_at=first,
-        last_event_at=last,
-        opened_at=now,
-        due_at=now + DUE[Severity(alert.severity)],
-        last_activity_at=now,
-    )
-
-
-def event_range(alert: Alert) -> tuple[datetime, datetime]:
-    """From the first to the last moment that any clock gives the alert's events."""
-    moments = [alert.first_event_at, alert.last_event_at]
-    for event in alert.events:
-        moment = _moment(ecs.text(event["document"], "@timestamp"))
-        if moment is not None:
-            moments.append(moment)
-    return min(moments), max(moments)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
-
-
-def _link_closed(case: Case, key: CaseKey) -> None:
-    """Nothing is reopened silently: the new case names the closed one that it follows."""
-    closed = Case.objects.filter(key=key.sha256, status=CaseStatus.CLOSED).order_by("-closed_at").first()
-    if closed is not None:
-        CaseLink.objects.create(source=case, target=closed, kind=CaseLinkKind.FOLLOWS)
-
-
-# -- an occurrence of a case that is there
-
-
-def _join(case: Case, alert: Alert, actor: Actor) -> None:
-    first, last = event_range(alert)
-    Occurrence.objects.create(case=case, alert=alert, added_at=timezone.now())
-    case.occurrence_count = F("occurrence_count") + 1
-    case.first_event_at = min(case.first_event_at, first)
-    case.last_event_at = max(case.last_event_at, last)
-    case.has_new_evidence = True
-    case.save(update_fields=["occurrence_count", "first_event_at", "last_event_at", "has_new_evidence"])
-    case.refresh_from_db(fields=["occurrence_count"])
-    _upgrade(case, actor)
-    journal.record(
-        case,
-        "occurrence_added",
-        actor=actor,
-        subject=f"Occurrence {case.occurrence_count}",
-        data={"alert": alert.alert_id},
-    )
-    pivots.freeze_alert(case, alert, number=case.occurrence_count)
-    pivots.extend(case, actor=actor)
-    cases.refresh(case)
-
-
 def on_alerts_upgraded(*, alerts: Iterable[Alert], **_: Any) -> None:
     """Receiver: alerts were found in strict order; their cases say so, in the same transaction."""
     upgrade_bases(actor=system("strict match"), alerts=alerts)
@@ -284,21 +255,5 @@ def upgrade_bases(*, actor: Actor, alerts: Iterable[Alert]) -> int:
     waiting = list(Case.objects.filter(repaired).values_list("pk", flat=True).distinct())
     for pk in waiting:
         with transaction.atomic():
-            _upgrade(cases.locked(pk), actor)
+            upgrade(cases.locked(pk), actor)
     return len(waiting)
-
-
-def _upgrade(case: Case, actor: Actor) -> None:
-    """A match in strict order outweighs the repaired one; both are the same match."""
-    strict = case.occurrences.filter(alert__time_basis=TimeBasis.STRICT)
-    if case.time_basis != TimeBasis.CLOCK_REPAIRED or not strict.exists():
-        return
-    case.time_basis = TimeBasis.STRICT
-    case.save(update_fields=["time_basis"])
-    journal.record(
-        case,
-        "basis_upgraded",
-        actor=actor,
-        before=TimeBasis.CLOCK_REPAIRED,
-        after=TimeBasis.STRICT,
-    )

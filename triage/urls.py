@@ -14,6 +14,7 @@ from triage.views import (
     rules,
     searches,
     sign_in,
+    storms,
 )
 
 urlpatterns = [
@@ -29,6 +30,8 @@ urlpatterns = [
     path("cases/<int:pk>/assign/", case.case_assign, name="case_assign"),
     path("cases/<int:pk>/evidence/", case.case_evidence, name="case_evidence"),
     path("cases/<int:pk>/journal/", case.case_journal, name="case_journal"),
+    path("cases/<int:pk>/storm/", storms.storm, name="storm"),
+    path("cases/<int:pk>/storm/split/", storms.storm_split, name="storm_split"),
     path("cases/<int:pk>/close/", case.case_close, name="case_close"),
     path("cases/<int:pk>/questions/<str:key>/", question.question, name="question"),
     path("cases/<int:pk>/questions/<str:key>/answer/", question.question_answer, name="question_answer"),

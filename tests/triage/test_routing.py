@@ -10,7 +10,7 @@ from detections.signals import alerts_upgraded
 from tests.factories.cases import alert
 from tests.factories.events import attack, mshta_start
 from tests.factories.rules import rule
-from triage import routing
+from triage import case_opening, routing
 from triage.enums import CaseLinkKind
 from triage.models import Case, CaseLink, GuideVersion, Question
 from triage.routing import RoutingError, deliver_route, route_alerts
@@ -122,8 +122,8 @@ def test_one_bad_alert_does_not_keep_the_others(store, product, monkeypatch):
     for number in range(2):
         alert(made, attack(AT, entity=f"p-{number}"), AT, name=f"a{number}")
     bad = Alert.objects.get(alert_id="a0")
-    original = routing.head_facts
-    monkeypatch.setattr(routing, "head_facts", lambda one: 1 / 0 if one.pk == bad.pk else original(one))
+    original = case_opening.head_facts
+    monkeypatch.setattr(case_opening, "head_facts", lambda one: 1 / 0 if one.pk == bad.pk else original(one))
     with pytest.raises(RoutingError, match=r"1 alerts could not be routed: alert .* division by zero"):
         deliver_route(None)
     assert list(Alert.objects.unrouted()) == [bad]
@@ -137,13 +137,13 @@ def test_a_case_key_taken_in_the_same_moment_makes_an_occurrence(store, product,
     route_alerts(actor=product)
     alert(made, attack(AT), AT, name="a2")
     looks = []
-    original = routing._open_case
+    original = routing.open_case_on
 
     def blind_once(key):
         looks.append(key)
         return None if len(looks) == 1 else original(key)
 
-    monkeypatch.setattr(routing, "_open_case", blind_once)
+    monkeypatch.setattr(routing, "open_case_on", blind_once)
     routed = route_alerts(actor=product)
     assert (routed.opened, routed.joined, Case.objects.count()) == (0, 1, 1)
 
@@ -193,6 +193,6 @@ def test_people_do_not_route(analyst):
 
 def test_opening_is_all_or_nothing(store, product, monkeypatch):
     alert(rule(), attack(AT), AT)
-    monkeypatch.setattr(routing.pivots, "plan", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr(case_opening.pivots, "plan", lambda *_a, **_k: 1 / 0)
     assert len(route_alerts(actor=product).failed) == 1
     assert (Case.objects.count(), Question.objects.count(), OutboxRow.objects.count()) == (0, 0, 0)

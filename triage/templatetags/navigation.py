@@ -14,7 +14,7 @@ register = template.Library()
 
 # URL names that belong to a section of the rail, by their first word.
 _SECTIONS = {
-    "queue": {"queue", "case", "question", "pivot", "evidence", "next"},
+    "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm"},
     "rules": {"rules", "rule", "searches", "search"},
     "health": {"health"},
     "imports": {"imports", "import", "quarantine"},
