@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +87,8 @@ def _upgrade(run: RuleRun, matches: Mapping[str, Match], *, actor: Actor) -> int
 
 
 def _row(run: RuleRun, query: Query, key: str, match: Match, now: datetime) -> Alert:
-    rule, events = run.rule, match.events
+    rule = run.rule
+    events = [replace(event, document=ecs.storable(event.document)) for event in match.events]
     times = [event.timestamp for event in events]
     last = events[-1]
     return Alert(
@@ -121,7 +122,8 @@ def _event(event: StoredEvent) -> dict[str, Any]:
 
 def _join_keys(query: Query, match: Match) -> list[list[Any]]:
     names = [key.name for key in query.stages[0].keys]
-    return [[name, value] for name, value in zip(names, match.join_keys, strict=False)]
+    keys = zip(names, match.join_keys, strict=False)
+    return [[name, ecs.storable(value)] for name, value in keys]
 
 
 def _first(events: Sequence[StoredEvent], field: str) -> str:

@@ -1,9 +1,11 @@
 """Read ECS documents. A raw event stays a dict and is read only through this module."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 Document = dict[str, Any]
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def values(document: Document, field: str) -> list[Any]:
@@ -56,3 +58,17 @@ def put(document: Document, field: str, value: Any) -> None:
     for key in parents:
         node = node.setdefault(key, {})
     node[last] = value
+
+
+def storable(value: Any) -> Any:
+    """The same value without NUL and lone surrogates, each of them U+FFFD.
+
+    PostgreSQL refuses both in text and in JSON: one such event would fail every run of a rule it matches.
+    """
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(item) for name, item in value.items()}
+    return value

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from detections import ecs
 from detections.ecs import Document
 from detections.enums import TelemetryKind
 from detections.event_store import event_store
@@ -104,7 +105,7 @@ def search(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun],
     if pivot.is_signal:
         return _signals(case, asked, window)
     page = event_store().search(asked, window, limit=MOST_ROWS)
-    rows = tuple(Row(event.identity, event.timestamp, event.document) for event in page.events)
+    rows = tuple(Row(event.identity, event.timestamp, ecs.storable(event.document)) for event in page.events)
     coverage = _coverage(case, guide, pivot, window)
     state, reason = judge(pivot.kinds, page.total, page.completeness, coverage, case)
     return Outcome(state, reason, rows, page.total, page.completeness.segments, query_data(asked), coverage)

@@ -1,0 +1,28 @@
+"""The faults that need no processes of the product, on PostgreSQL: SQLite has had its turn beside this file."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults import IS_FULL
+from tests.instance import ROOT
+
+QUICK = ["test_poison.py", "test_deliveries.py", "test_storms.py"]
+ALL = [*QUICK, "test_late_telemetry.py", "test_clocks.py"]
+
+
+@pytest.mark.live
+@pytest.mark.timeout(7200)
+def test_the_same_faults_end_the_same_way(postgresql_server):
+    files = [f"tests/faults/{name}" for name in (ALL if IS_FULL else QUICK)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "not live", "-p", "no:cacheprovider", *files],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": postgresql_server.new_database()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
