@@ -14,6 +14,7 @@ from detections.eql.verify import verify
 from detections.errors import EqlError
 from detections.event_store import event_store
 from triage.enums import CheckState, PivotState
+from triage.evidence import coverage_of, missing_sentence
 from triage.guides.model import Check, Guide
 from triage.models import Case, CheckResult, PivotRun
 
@@ -22,6 +23,8 @@ _SHOWN_ROWS = 3
 # These say which rows a check reads, not what it saw in them.
 _SELECTORS = ("event.type", "event.category")
 _SHOWN_LENGTH = 200
+_SHOWN_COLUMNS = 2
+_USUAL_COLUMNS = ("@timestamp", "event.action", "event.category", "network.direction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,18 @@ def evaluate(case: Case, guide: Guide, run: PivotRun) -> list[CheckResult]:
     rows = list(run.rows.order_by("position"))
     documents, ids = [row.document for row in rows], [row.pk for row in rows]
     catalogue = event_store().known_fields()
-    return [_store(case, run, check, verdict(check, run, documents, catalogue), ids) for check in wanted]
+    is_blind = _is_blind(case, guide, run)
+    return [
+        _store(case, run, check, verdict(check, run, documents, catalogue, is_blind=is_blind), ids)
+        for check in wanted
+    ]
+
+
+def _is_blind(case: Case, guide: Guide, run: PivotRun) -> bool:
+    """Whether the run follows a pivot that could not see: then its own telemetry can't make up for that."""
+    after = next((pivot.after for pivot in guide.pivots if pivot.key == run.key), "")
+    leader = PivotRun.objects.filter(case=case, key=after).order_by("-attempt").first() if after else None
+    return leader is not None and leader.state not in (PivotState.HITS, PivotState.NO_HITS)
 
 
 def is_alert(run: PivotRun) -> bool:
@@ -50,12 +64,20 @@ def is_alert(run: PivotRun) -> bool:
     return run.key == ALERT or run.key.startswith(f"{ALERT}-")
 
 
-def verdict(check: Check, run: PivotRun, documents: Sequence[Document], catalogue: FieldCatalogue) -> Verdict:
+def verdict(
+    check: Check,
+    run: PivotRun,
+    documents: Sequence[Document],
+    catalogue: FieldCatalogue,
+    *,
+    is_blind: bool = False,
+) -> Verdict:
     """What the check says of these documents.
 
-    It fires on what is there. It is quiet only if everything that it reads was there to be read: with
-    telemetry missing, a search that failed, rows left out, or a field that no row carries, it *could not be
-    checked*.
+    It fires on what is there. It is quiet only if everything that it reads was there to be read: with the
+    telemetry missing that its condition needs, a search that failed, rows left out, or a field that no row
+    carries, it *could not be checked*. Missing telemetry of another kind, which the pivot also reads, takes
+    nothing from it. is_blind: the run follows a pivot that could not see.
     """
     try:
         stage = verify(check.when, catalogue).stages[0]
@@ -65,21 +87,37 @@ def verdict(check: Check, run: PivotRun, documents: Sequence[Document], catalogu
     holds = stage_test(stage, catalogue, "event.category")
     fired = tuple(number for number, document in enumerate(documents) if holds(document))
     if fired:
-        return Verdict(CheckState.FIRED, _saw(check, [documents[number] for number in fired]), fired)
-    return Verdict(*_silence(check, run, documents))
+        return Verdict(CheckState.FIRED, _saw(check, run, [documents[number] for number in fired]), fired)
+    return Verdict(*_silence(check, run, documents, is_blind))
 
 
-def _silence(check: Check, run: PivotRun, documents: Sequence[Document]) -> tuple[CheckState, str]:
+def _silence(
+    check: Check, run: PivotRun, documents: Sequence[Document], is_blind: bool
+) -> tuple[CheckState, str]:
     """A check that did not fire: whether that says anything."""
-    if run.state not in (PivotState.HITS, PivotState.NO_HITS):
+    if is_blind or run.state not in (PivotState.HITS, PivotState.NO_HITS, PivotState.NO_TELEMETRY):
         return CheckState.UNKNOWN, run.reason or f"The pivot has no result: {run.get_state_display()}."
     if run.total > run.kept:
         return CheckState.UNKNOWN, f"Only the first {run.kept} of {run.total} rows were kept and checked."
-    if run.state == PivotState.HITS and run.reason:
-        return CheckState.UNKNOWN, run.reason
+    if unseen := _unseen(check, run):
+        return CheckState.UNKNOWN, unseen
     if lacking := _absent_fields(check, documents):
         return CheckState.UNKNOWN, f"None of the rows carries {', '.join(lacking)}."
     return CheckState.QUIET, ""
+
+
+def _unseen(check: Check, run: PivotRun) -> str:
+    """What of the telemetry that the condition needs the host does not send, in a sentence, or ""."""
+    if run.state == PivotState.NO_HITS or (run.state == PivotState.HITS and not run.reason):
+        return ""
+    kinds = [kind for kind in check.needs if kind in run.kinds] or run.kinds
+    entries = [(kind, coverage_of([run], kind)) for kind in kinds]
+    if not entries or any(entry is None for _kind, entry in entries):
+        return run.reason
+    host = run.case.host_name or run.case.host_id
+    absent = [entry for _kind, entry in entries if entry and not entry["present"]]
+    lacks = "; ".join(missing_sentence(entry, host) for entry in absent)
+    return f"{lacks[0].upper()}{lacks[1:]}." if lacks else ""
 
 
 def _absent_fields(check: Check, documents: Sequence[Document]) -> list[str]:
@@ -97,9 +135,15 @@ def _absent_fields(check: Check, documents: Sequence[Document]) -> list[str]:
     return [name for name in needed if read and not any(ecs.values(row, name) for row in read)]
 
 
-def _saw(check: Check, documents: Sequence[Document]) -> str:
-    """The values that made the check fire, for the first few rows; each is data, never markup."""
+def _saw(check: Check, run: PivotRun, documents: Sequence[Document]) -> str:
+    """The values that made the check fire, for the first few rows; each is data, never markup.
+
+    A condition that asks for no value (any row will do) shows what its pivot's first columns hold.
+    """
     names = sorted(name for name, _optional in fields_used(check.when) if name not in _SELECTORS)
+    if not names:
+        held = [name for name in run.columns if any(ecs.values(row, name) for row in documents)]
+        names = [name for name in held if name not in _USUAL_COLUMNS][:_SHOWN_COLUMNS]
     if not names:
         return "1 row" if len(documents) == 1 else f"{len(documents)} rows"
     shown = list(dict.fromkeys(_values(document, names) for document in documents))
@@ -110,9 +154,13 @@ def _saw(check: Check, documents: Sequence[Document]) -> str:
 def _values(document: Document, names: Sequence[str]) -> str:
     parts = []
     for name in names:
-        values = ", ".join(str(value) for value in ecs.values(document, name))
+        values = ", ".join(_text(value) for value in ecs.values(document, name))
         parts.append(f"{name} {values[:_SHOWN_LENGTH] if values else 'is absent'}")
     return ", ".join(parts)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _store(case: Case, run: PivotRun, check: Check, found: Verdict, ids: Sequence[int]) -> CheckResult:

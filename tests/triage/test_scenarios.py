@@ -119,6 +119,17 @@ def test_missing_telemetry_is_shown_as_missing(unclear):
     assert unclear.no_telemetry_count == 3
 
 
+def test_a_check_could_not_be_made_only_where_its_own_telemetry_is_missing(unclear):
+    """The host sends connections and no lookups: what reads connections alone has been checked."""
+    found = {check.key: (check.state, check.saw) for check in CheckResult.objects.filter(case=unclear)}
+    no_dns = "No DNS telemetry from host ops-ws-0217; last seen never."
+    assert found["destination_public"] == (CheckState.QUIET, "")
+    assert found["child_destination_public"] == (CheckState.QUIET, "")
+    assert found["answer_public"] == (CheckState.UNKNOWN, no_dns)
+    # No file events: nothing could be followed, though starts and libraries are there.
+    assert found["artifact_used"][0] == CheckState.UNKNOWN
+
+
 def test_the_gate_names_the_missing_telemetry_and_refuses_benign(unclear, analyst):
     record = confirm(unclear, analyst)
     for position in (1, 2, 6, 7):

@@ -136,6 +136,7 @@ class Check:
 
     pivot: the key of the pivot whose hits are checked, or `alert` for the alert's own events.
     when: the parsed condition; text: as the overlay wrote it. says: what a hit means, in one sentence.
+    needs: the kinds without which its silence means nothing; empty: whatever the pivot reads.
     """
 
     key: str
@@ -145,6 +146,7 @@ class Check:
     when: Query
     text: str
     says: str
+    needs: tuple[TelemetryKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

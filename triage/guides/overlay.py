@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from detections.enums import TelemetryKind
 from detections.errors import RuleFileError
 from detections.rule_files.positions import TomlPositions
 from detections.rule_files.reading import in_order, toml_values
@@ -77,7 +76,7 @@ def _question(question: Question, key: str, table: Table) -> Question:
     requires = table.table("requires")
     requires.refuse_others(*_REQUIRES)
     declared = Requirement(
-        telemetry=_kinds(requires, "telemetry"),
+        telemetry=policy.kinds_of(requires, "telemetry"),
         confirmation=requires.flag("confirmation"),
         confirmation_replaces_telemetry=requires.flag("confirmation_replaces_telemetry"),
         is_declared=True,
@@ -90,16 +89,6 @@ def _question(question: Question, key: str, table: Table) -> Question:
         missing_means=table.text("missing_means", question.missing_means),
         requires=declared if "requires" in table.values else question.requires,
     )
-
-
-def _kinds(table: Table, key: str) -> tuple[TelemetryKind, ...]:
-    found: list[TelemetryKind] = []
-    for name in table.texts(key):
-        if name in TelemetryKind.values:
-            found.append(TelemetryKind(name))
-        else:
-            table.fault(key, f"{name!r} is no kind.", f"Use one of: {', '.join(TelemetryKind.values)}.")
-    return tuple(found)
 
 
 def _names(tables: Iterable[Table]) -> list[tuple[int, str]]:
@@ -143,7 +132,7 @@ def _name(pivots: dict[str, Pivot], table: Table, key: str) -> None:
         question=table.text("question", pivot.question),
         description=table.text("description", pivot.description),
         columns=table.texts("columns"),
-        kinds=_kinds(table, "kinds") or pivot.kinds,
+        kinds=policy.kinds_of(table, "kinds") or pivot.kinds,
     )
 
 
@@ -157,7 +146,7 @@ def _added(table: Table, key: str, taken: list[str]) -> Pivot:
         description=table.text("description"),
         question=table.text("question", required=True),
         filters=filters,
-        kinds=_kinds(table, "kinds") or telemetry.kinds(filters),
+        kinds=policy.kinds_of(table, "kinds") or telemetry.kinds(filters),
         relative_from=_offset(table, "relative_from", DEFAULT_FROM),
         relative_to=_offset(table, "relative_to", TimeOffset(timedelta())),
         columns=table.texts("columns"),

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from detections.enums import TelemetryKind
 from detections.eql.parser import parse
 from detections.errors import EqlError, RuleFault
 from detections.rule_files.table import Table
+from triage.guides import telemetry
 from triage.guides.model import (
     Anchor,
     Check,
@@ -23,7 +25,7 @@ from triage.guides.model import (
 ALERT = "alert"
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MANY = re.compile(r"\s*(?:sequence|sample)\b")
-_CHECK = ("key", "question", "pivot", "points", "when", "says")
+_CHECK = ("key", "question", "pivot", "points", "when", "says", "needs")
 _RESPONSE = ("number", "key", "title", "applies", "preconditions", "actions")
 
 
@@ -35,6 +37,17 @@ def key_of(table: Table, *, taken: Iterable[str]) -> str:
     if key in taken:
         table.fault("key", f"{key!r} is taken.", "Give each its own key.")
     return key
+
+
+def kinds_of(table: Table, key: str) -> tuple[TelemetryKind, ...]:
+    """The telemetry kinds that an entry lists."""
+    found: list[TelemetryKind] = []
+    for name in table.texts(key):
+        if name in TelemetryKind.values:
+            found.append(TelemetryKind(name))
+        else:
+            table.fault(key, f"{name!r} is no kind.", f"Use one of: {', '.join(TelemetryKind.values)}.")
+    return tuple(found)
 
 
 def checks(tables: list[Table], questions: set[str], pivots: set[str]) -> tuple[Check, ...]:
@@ -57,8 +70,9 @@ def checks(tables: list[Table], questions: set[str], pivots: set[str]) -> tuple[
             continue
         if _MANY.match(text):
             table.fault("when", "must speak of one event.", "Write CATEGORY where CONDITION.")
+        needs = kinds_of(table, "needs") or telemetry.needed(when)
         found.append(
-            Check(key, table.text("question"), table.text("pivot"), points, when, text.strip(), says)
+            Check(key, table.text("question"), table.text("pivot"), points, when, text.strip(), says, needs)
         )
     return tuple(found)
 

@@ -1,6 +1,7 @@
-"""Which telemetry a search reads, told from its filters."""
+"""Which telemetry a search reads, told from its filters, and which one a condition over its hits needs."""
 
 from detections.enums import TelemetryKind
+from detections.eql.ast import Query, all_stages, fields_used
 from detections.stores.base import Clause, Filters, Operator
 
 _K = TelemetryKind
@@ -46,6 +47,18 @@ def kinds(filters: Filters) -> tuple[TelemetryKind, ...]:
 
 def reads_alerts(filters: Filters) -> bool:
     return TelemetryKind.ALERT in kinds(filters)
+
+
+def needed(when: Query) -> tuple[TelemetryKind, ...]:
+    """The kinds that must exist for a condition's silence to mean anything: by its category and its fields.
+
+    A lookup and a connection are both `network`: its fields tell which is meant. Empty if neither category
+    nor fields tell; then it needs whatever its pivot reads.
+    """
+    named = {kind for stage in all_stages(when) for kind in _CATEGORIES.get(stage.category, ())}
+    fields = {kind for name, _optional in fields_used(when) for kind in _of_field(name)}
+    found = (named & fields or named) if named else fields
+    return tuple(kind for kind in TelemetryKind if kind in found)
 
 
 def _of_group(group: tuple[Clause, ...]) -> tuple[TelemetryKind, ...]:

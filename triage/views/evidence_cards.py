@@ -44,12 +44,31 @@ class Card:
         if state is PivotState.PARTIAL:
             return f"Partial · {run.total:,} {'hit' if run.total == 1 else 'hits'} so far"
         return {
-            PivotState.NO_HITS: "No hits · host reporting",
+            PivotState.NO_HITS: self._silent_pill,
             PivotState.NO_TELEMETRY: "No telemetry",
             PivotState.BLOCKED: "Blocked",
             PivotState.FAILED: "Failed",
             PivotState.RUNNING: "Running",
         }.get(state, "Not run")
+
+    @property
+    def _silent_pill(self) -> str:
+        if not self.is_asked:
+            return "No hits · nothing to follow"
+        return "No hits · other hosts" if self.is_elsewhere else "No hits · host reporting"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the alert's own host was left out: what it sends then says nothing of those searched."""
+        return self.is_asked and all(
+            any(clause["field"] == "host.id" and clause["excluded"] for clause in group)
+            for group in self.run.query
+        )
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything was searched: a pivot that follows one without hits has nothing to ask."""
+        return bool(self.run.query)
 
     @property
     def is_waiting(self) -> bool:
@@ -133,6 +152,7 @@ def _card(run: PivotRun, rows: list[Evidence], guide: Guide, focus: Sequence[str
                 parse_datetime(entry["last_seen"]) if entry.get("last_seen") else None,
             )
             for entry in run.coverage
+            if entry["kind"] in run.kinds
         ],
     )
 

@@ -47,6 +47,30 @@ def faults(overlay):
     return [str(fault) for fault in caught.value.faults]
 
 
+def needs_of(when, needs=""):
+    overlay = GOOD.replace("""when = 'file where file.path : "*Temp*"'""", f"when = '{when}'{needs}")
+    return [kind.value for kind in parse_guide(NOTE, [ENTRY], overlay, path="x.toml").checks[0].needs]
+
+
+def test_what_a_check_needs_is_told_from_its_category_and_fields():
+    assert needs_of("file where true") == ["file"]
+    assert needs_of("network where destination.ip != null") == ["connection"]
+    assert needs_of("network where dns.resolved_ip != null") == ["dns"]
+    assert needs_of("network where dns.resolved_ip != null or destination.ip != null") == [
+        "connection",
+        "dns",
+    ]
+    assert needs_of("network where process.name != null") == ["connection", "dns"]
+    assert needs_of("any where dll.path != null") == ["library"]
+    assert needs_of("any where true") == []
+
+
+def test_an_overlay_may_say_what_a_check_needs():
+    assert needs_of("any where true", '\nneeds = ["logon"]') == ["logon"]
+    overlay = GOOD + 'needs = ["lookups"]\n'
+    assert "needs: 'lookups' is no kind." in faults(overlay)[0]
+
+
 def test_an_overlay_completes_the_guide():
     guide = parse_guide(NOTE, [ENTRY], GOOD, path="x.toml")
     question = guide.question("real")

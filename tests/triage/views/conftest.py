@@ -74,6 +74,7 @@ def make_pivot():
                 "total": rows,
                 "kept": rows,
                 "columns": ["process.name"],
+                "query": [[{"field": "host.id", "operator": "is", "values": ["h"], "excluded": False}]],
                 **columns,
             },
         )

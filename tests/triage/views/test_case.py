@@ -50,6 +50,19 @@ def test_each_state_of_a_pivot_has_its_own_words(as_analyst, make_case, make_piv
     assert "because <of> it" not in shown
 
 
+def test_a_silence_says_what_was_searched(as_analyst, make_case, make_pivot):
+    case = make_case()
+    make_pivot(case, PivotState.NO_HITS, key="follower", query=[], reason="The children found nothing.")
+    own = {"field": "host.id", "operator": "is", "values": ["h"], "excluded": True}
+    make_pivot(case, PivotState.NO_HITS, key="elsewhere", query=[[own]])
+    shown = " ".join(as_analyst.get(url(case)).text.split())
+    assert "No hits · nothing to follow" in shown
+    assert "No hits · other hosts" in shown
+    assert "Searched all hosts but this one and found nothing." in shown
+    assert "host reporting" not in shown
+    assert "Searched and found nothing." not in shown
+
+
 def test_a_waiting_card_asks_again_and_a_finished_one_does_not(as_analyst, make_case, make_pivot):
     case = make_case()
     run = make_pivot(case, PivotState.RUNNING)
