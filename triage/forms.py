@@ -139,7 +139,10 @@ class UploadField(forms.FileField):
 
 
 class ImportForm(forms.Form):
-    captures = UploadField(
-        error_messages={"required": "Choose at least one file.", "empty": "A file is empty."}
-    )
+    # An empty file goes to quarantine by its name, as any other that can't be read; the others are imported.
+    captures = UploadField(allow_empty_file=True, error_messages={"required": "Choose at least one file."})
     retime = forms.BooleanField(required=False)
+
+
+class RuleImportForm(forms.Form):
+    rules = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 
 from detections import health
 from detections.actors import Actor
+from detections.models import Segment
 from triage import cases, facts
 from triage.errors import TriageError
 from triage.forms import chosen_ids
@@ -34,6 +35,7 @@ def queue(request: Asked) -> HttpResponse:
         "rows": _with_states(found),
         "strip": health.strip(actor=request.actor),
         "tab_label": next(tab.label for tab in found.tabs if tab.key == found.tab),
+        "has_events": Segment.objects.exists(),
         "has_cases": any(tab.count for tab in found.tabs),
         "selected": selected,
         "may_assign": request.actor.can("triage.assign_case"),

@@ -77,3 +77,9 @@ def test_only_admins_read_the_quarantine(client, ana, adi):
     assert "line 3" in shown
     assert "<b>raw" not in shown
     assert "U+202E" in shown
+
+
+def test_an_empty_file_is_imported_with_the_others_to_be_told_by_its_name(as_analyst):
+    files = [SimpleUploadedFile("empty.ndjson", b""), *upload("one.ndjson")]
+    assert as_analyst.post("/imports/", {"captures": files}).status_code == 302
+    assert [Path(name).name for name in Import.objects.get().files] == ["empty.ndjson", "one.ndjson"]

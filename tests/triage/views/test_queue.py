@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from detections.models import RuleRun, RuleVersion
+from tests.factories.events import attack, mapped
 
 pytestmark = pytest.mark.django_db
 
@@ -41,10 +42,10 @@ def test_nothing_searched_yet_is_said(as_analyst):
     assert "No cases, because nothing has been searched yet" in as_analyst.get("/").text
 
 
-def test_searched_and_nothing_found_is_said_with_the_time(as_analyst, rule):
+def finished_run(rule):
     version = RuleVersion.objects.create(rule=rule, number=1, source="", sha256="0" * 64)
     at = timezone.now()
-    RuleRun.objects.create(
+    return RuleRun.objects.create(
         rule=rule,
         rule_version=version,
         trigger="schedule",
@@ -56,9 +57,21 @@ def test_searched_and_nothing_found_is_said_with_the_time(as_analyst, rule):
         started_at=at,
         finished_at=at,
     )
+
+
+def test_searched_and_nothing_found_is_said_with_the_time(as_analyst, rule, store):
+    store.append(mapped(*attack(timezone.now())), batch="b")
+    run = finished_run(rule)
     shown = as_analyst.get("/").text
     assert "Searched, and found nothing" in shown
-    assert f"{at:%H:%M:%S} UTC" in shown
+    assert f"{run.started_at:%H:%M:%S} UTC" in shown
+
+
+def test_rules_that_ran_over_an_empty_store_have_not_searched_anything(as_analyst, rule):
+    finished_run(rule)
+    shown = as_analyst.get("/").text
+    assert "No cases, because there is no telemetry to search" in shown
+    assert "Searched, and found nothing" not in shown
 
 
 def test_a_search_without_result_is_said(as_analyst, make_case):
