@@ -73,13 +73,14 @@ def are_given_up(paths: Collection[str]) -> bool:
 def pass_unreadable(rule: Rule, region: Region, paths: Collection[str]) -> None:
     """Open a gap for each given-up segment that a search left out, so that the cursors may pass it."""
     for segment in Segment.objects.filter(path__in=paths):
+        before = (segment.ingest if segment.first_ingest is None else segment.first_ingest) - 1
         known = open_gaps(rule).filter(
-            reason=GapReason.STORE_UNAVAILABLE, mark_from=segment.ingest - 1, mark_to=segment.ingest
+            reason=GapReason.STORE_UNAVAILABLE, mark_from=before, mark_to=segment.ingest
         )
         if known.exists():
             known.filter(to_time__lt=region.until).update(to_time=region.until)
             continue
-        gap = windows.Unsearched(None, region.until, segment.ingest - 1, segment.ingest)
+        gap = windows.Unsearched(None, region.until, before, segment.ingest)
         open_gap(rule, gap, GapReason.STORE_UNAVAILABLE, f"{segment.path}: {segment.last_error}")
 
 

@@ -1,12 +1,13 @@
 """The manifest of the embedded store in the product's database."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Count, Max
+from django.utils import timezone
 
 from detections import journal
 from detections.actors import system
@@ -106,8 +107,30 @@ class DatabaseManifest:
         )
         row.state = state
 
+    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+        with transaction.atomic():
+            paths = [segment.path for segment in sources]
+            rows = SegmentRow.objects.select_for_update().filter(path__in=paths, state=SegmentState.ACTIVE)
+            if len(rows) != len(paths):
+                raise ManifestMovedError
+            retire(rows)
+            _row(merged, merged.ingest, merged.arrival).save(force_insert=True)
+
+    def retired(self, *, before: datetime) -> list[str]:
+        gone = SegmentRow.objects.filter(state=SegmentState.RETIRED, retired_at__lte=before)
+        return list(gone.values_list("path", flat=True))
+
+    def forget(self, path: str) -> None:
+        SegmentRow.objects.filter(path=path, state=SegmentState.RETIRED).delete()
+
     def paths(self) -> set[str]:
         return set(SegmentRow.objects.values_list("path", flat=True))
+
+
+def retire(rows: Iterable[SegmentRow]) -> None:
+    """Take segments out of sight; `sweep` deletes their files after a grace. In the caller's transaction."""
+    keys = [row.pk for row in rows]
+    SegmentRow.objects.filter(pk__in=keys).update(state=SegmentState.RETIRED, retired_at=timezone.now())
 
 
 def _rows(keys: list[int]) -> Iterable[SegmentRow]:
@@ -148,6 +171,9 @@ def _row(segment: Segment, ingest: int, arrived_at: datetime) -> SegmentRow:
         arrived_at=arrived_at,
         sha256=segment.sha256,
         columns=sorted(segment.columns),
+        level=segment.level,
+        first_ingest=segment.first_ingest,
+        first_arrived_at=segment.first_arrived_at,
     )
 
 
@@ -166,4 +192,7 @@ def _segment(row: SegmentRow) -> Segment:
         ingest=row.ingest,
         arrived_at=row.arrived_at,
         readable=row.state == SegmentState.ACTIVE,
+        level=row.level,
+        first_ingest=row.first_ingest,
+        first_arrived_at=row.first_arrived_at,
     )

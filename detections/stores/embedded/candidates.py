@@ -15,22 +15,28 @@ from detections.eql.fields import Field
 from detections.eql.sql import category_sql, compile_sql
 from detections.stores.base import EqlSearch
 from detections.stores.embedded.eql_columns import EqlColumns
-from detections.stores.embedded.regions import Span
+from detections.stores.embedded.regions import Extent, Span
 from detections.stores.embedded.scan import Place, Scan
+
+
+# How many columns say where and when a candidate is: file, row, time, tiebreaker, number, arrival, nth.
+PLACE = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A candidate: where it is, when it was, which stages it fits, and the values it joins by.
 
-    time: microseconds on the search's clock. keys: the values of each of the search's key fields. ends:
-    whether it is one for `until`.
+    time: microseconds on the search's clock. ingest, arrival, nth: the number of its batch, when that arrived,
+    its place in it. keys: the values of each of the search's key fields. ends: whether it is one for `until`.
     """
 
     place: Place
     time: int
     tiebreaker: Any
     ingest: int
+    arrival: int
+    nth: int
     stages: tuple[int, ...]
     keys: Mapping[str, Sequence[Any]]
     ends: bool = False
@@ -44,7 +50,7 @@ class Found:
     def order(self) -> tuple[Any, ...]:
         """(milliseconds, tiebreaker with null last, the finer digits, ingest order)."""
         breaker = (self.tiebreaker is None, self.tiebreaker if self.tiebreaker is not None else 0)
-        return self.milliseconds, breaker, self.time, self.ingest, self.place[1]
+        return self.milliseconds, breaker, self.time, self.ingest, self.nth
 
 
 @dataclass(slots=True)
@@ -55,6 +61,7 @@ class CandidateSql:
     scan: Scan
     known: Mapping[str, Field]
     parameters: list[Any] = field(default_factory=list)
+    row_condition: str = ""
 
     @property
     def query(self) -> Query:
@@ -67,17 +74,22 @@ class CandidateSql:
     def clock(self) -> str:
         return clock_column(self.search) or self._scalar(self.search.timestamp_field)
 
-    def statement(self, bounds: Mapping[int, Span], spans: Sequence[Span]) -> str:
-        """SELECT of (file, row, time, tiebreaker, a flag a stage, the key columns) of the candidates.
+    def statement(
+        self, bounds: Mapping[int, Span], spans: Sequence[Span], extent: Extent, *, searched: bool
+    ) -> str:
+        """SELECT of the candidates: `PLACE`, a flag a stage, the key columns.
 
         bounds: what may be read of each segment of the scan. spans: ranges of time to stay in, if any.
+        searched: whether only the region's own rows are wanted, or all that may be read.
         """
+        self.row_condition = extent.condition(self.clock(), searched=searched)
         stages = all_stages(self.query)
         flags = [f"coalesce({self._condition(stage)}, FALSE) AS f{n}" for n, stage in enumerate(stages)]
         keys = [f"{self._leaf(name)} AS k{n}" for n, name in enumerate(self.key_names)]
         breaker = self._scalar(self.search.tiebreaker_field) if self.search.tiebreaker_field else "NULL"
-        place = "p.file_index AS file, p._row AS row"
-        inner = ", ".join([place, f"epoch_us({self.clock()}) AS t", f"{breaker} AS b", *flags, *keys])
+        place = f"p.file_index AS file, p._row AS row, epoch_us({self.clock()}) AS t, {breaker} AS b"
+        batch = f"{self.scan.ingest} AS i, {self.scan.arrived} AS a, {self.scan.order} AS o"
+        inner = ", ".join([place, batch, *flags, *keys])
         fits = " OR ".join(f"f{n}" for n in range(len(stages)))
         return (
             f"SELECT * FROM (SELECT {inner} FROM {self.scan.source} "
@@ -107,6 +119,8 @@ class CandidateSql:
         for sign, end in ((">=", span.low), ("<=", span.high)):
             if end is not None:
                 parts.append(f"{clock} {sign} make_timestamp({end:d}::BIGINT)")
+        if span.by_row:
+            parts.append(self.row_condition)
         return "(" + " AND ".join(parts) + ")"
 
     def _condition(self, stage: Stage) -> str:
@@ -146,10 +160,12 @@ def found_rows(sql: CandidateSql, rows: Sequence[tuple[Any, ...]]) -> list[Found
                 place=(sql.scan.segments[row[0]].path, row[1]),
                 time=row[2],
                 tiebreaker=row[3],
-                ingest=sql.scan.segments[row[0]].ingest,
-                stages=tuple(number for number in positive if row[4 + number]),
-                keys={name: _several(row[4 + count + n]) for n, name in enumerate(names)},
-                ends=query.until is not None and bool(row[3 + count]),
+                ingest=row[4],
+                arrival=row[5],
+                nth=row[6],
+                stages=tuple(number for number in positive if row[PLACE + number]),
+                keys={name: _several(row[PLACE + count + n]) for n, name in enumerate(names)},
+                ends=query.until is not None and bool(row[PLACE - 1 + count]),
             )
             for row in rows
         ),

@@ -1,6 +1,7 @@
 """A batch of events as an Arrow table: a column a field, and the raw document beside them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ MAX_COLUMNS = 2_000
 # And beyond this many undeclared fields in the store no new one gets a column: keys are attacker's data.
 MAX_SEEN_FIELDS = 20_000
 MAX_NAME = 500
+# In JSON text, and in a parsed text: the character zero, and surrogates without their other half.
+_UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,21 @@ def raw(document: ecs.Document) -> str:
 
 
 def parsed(text: str) -> ecs.Document:
-    """The inverse of `raw`. Not orjson: it turns integers past 64 bits into floats."""
+    """The inverse of `raw`, but for what no database takes: U+0000 becomes U+2400, half a pair U+FFFD.
+
+    Not orjson: it turns integers past 64 bits into floats.
+    """
     document: ecs.Document = json.loads(text)
-    return document
+    return _storable(document) if "\\u" in text and _UNSTORABLE.search(text) else document
+
+
+def _storable(node: Any) -> Any:
+    """A copy whose texts and keys PostgreSQL's jsonb can hold."""
+    if isinstance(node, str):
+        return _HALF.sub("\ufffd", node.replace("\0", "\u2400"))
+    if isinstance(node, dict):
+        return {_storable(key): _storable(value) for key, value in node.items()}
+    return [_storable(item) for item in node] if isinstance(node, list) else node
 
 
 def _fields(

@@ -22,6 +22,7 @@ from detections.stores.base import (
 )
 from detections.stores.embedded import presence, windows
 from detections.stores.embedded.appending import Appender
+from detections.stores.embedded.compacting import Compacted, compacted
 from detections.stores.embedded.connection import Connection
 from detections.stores.embedded.eql_search import EqlSearcher
 from detections.stores.embedded.manifest import Manifest
@@ -45,7 +46,7 @@ class EmbeddedStore:
         *,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self.catalogue = catalogue
+        self.catalogue, self.clock = catalogue, clock
         self.reader = Reader(SegmentFiles(folder), manifest, Connection())
         self.appender = Appender(self.reader, catalogue, clock)
 
@@ -95,4 +96,8 @@ class EmbeddedStore:
 
     def sweep(self) -> Swept:
         """Delete what killed writers left, and see whether unreadable segments are whole again."""
-        return swept(self.reader)
+        return swept(self.reader, self.clock())
+
+    def compact(self, *, more: Callable[[], bool] = lambda: True) -> Compacted:
+        """Merge segments into fewer, closed hours into sorted ones. `more` is asked before each merge."""
+        return compacted(self.reader, self.clock(), more=more)

@@ -77,15 +77,15 @@ class _Pass:
     def answer(self) -> EqlAnswer:
         extent = Extent.of(self.searcher.region)
         searched = self._bounds({one.path: extent.searched(one) for one in self.segments}, ())
-        candidates = self._candidates(searched, ())
+        candidates = self._candidates(searched, (), searched=True)
         if candidates and not extent.is_everything and not isinstance(self.search.query, EventQuery):
             spans = neighbourhood((found.time for found in candidates if found.stages), self.search.reach)
             allowed = self._bounds({one.path: extent.allowed(one) for one in self.segments}, spans)
-            candidates = self._candidates(allowed, spans)
+            candidates = self._candidates(allowed, spans, searched=False)
         complete = [
             match
             for match in _matches(self.search, candidates)
-            if any(_lies_in(found, searched) for found in match.events)
+            if any(extent.holds(found.time, found.arrival, found.ingest) for found in match.events)
         ]
         return self._answered(_piped(self.search, complete))
 
@@ -104,11 +104,12 @@ class _Pass:
                 self.read[segment.path] = segment
         return held
 
-    def _candidates(self, bounds: dict[str, Span], near: Sequence[Span]) -> list[Found]:
+    def _candidates(self, bounds: dict[str, Span], near: Sequence[Span], *, searched: bool) -> list[Found]:
         scan = self.searcher.reader.scan(one for one in self.segments if one.path in bounds)
         sql = CandidateSql(self.search, scan, self.searcher.known)
         numbered = {number: bounds[segment.path] for number, segment in enumerate(scan.segments)}
-        statement = sql.statement(numbered, near)
+        extent = Extent.of(self.searcher.region)
+        statement = sql.statement(numbered, near, extent, searched=searched)
         return found_rows(sql, scan.run(statement, sql.parameters, timeout=self.searcher.remaining()))
 
     def _answered(self, complete: list[_Complete]) -> EqlAnswer:
@@ -124,11 +125,6 @@ class _Pass:
 
     def _completeness(self, *, truncated: bool) -> Completeness:
         return completeness(self.read.values(), truncated=truncated)
-
-
-def _lies_in(found: Found, searched: dict[str, Span]) -> bool:
-    path, _ = found.place
-    return path in searched and found.time in searched[path]
 
 
 def _matches(search: EqlSearch, candidates: list[Found]) -> list[_Complete]:

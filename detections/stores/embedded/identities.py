@@ -13,6 +13,7 @@ from detections.stores.embedded.scan import Scan
 
 # Sixteen bytes each. Segments past this are read from disk every time.
 MAX_KEYS = 20_000_000
+MOST_GONE = 64
 
 
 class IdentityIndex:
@@ -26,6 +27,7 @@ class IdentityIndex:
         self._generation = 0
         self._numbers: dict[str, int] = {}
         self._keys = 0
+        self._next = 0
 
     def known(self, segments: Iterable[Segment], identities: Collection[str]) -> set[str]:
         """Those of the identities that the segments hold. Raises as `Scan.run` does."""
@@ -44,17 +46,32 @@ class IdentityIndex:
             if self._generation != connection.generation:
                 cursor.execute("CREATE OR REPLACE TABLE held_keys (segment INTEGER, key BIGINT)")
                 self._generation, self._numbers, self._keys = connection.generation, {}, 0
+        self._drop_replaced({segment.path for segment in segments})
         fresh = []
         for segment in segments:
             if segment.path not in self._numbers and self._keys + segment.rows <= MAX_KEYS:
                 fresh.append(segment)
                 self._keys += segment.rows
-        base = len(self._numbers)
+        base = self._next
+        self._next += len(fresh)
         self.reader.scan(fresh).run(
             f"INSERT INTO held_keys SELECT {base:d} + p.file_index, p._key "
             f"FROM {self.reader.scan(fresh).source}"
         )
         self._numbers.update({segment.path: base + n for n, segment in enumerate(fresh)})
+
+    def _drop_replaced(self, visible: set[str]) -> None:
+        """Forget the keys of segments that were merged into others or have expired, once they are many."""
+        gone = {path: number for path, number in self._numbers.items() if path not in visible}
+        if len(gone) < MOST_GONE:
+            return
+        with self.reader.connection.cursor() as cursor:
+            deleted = cursor.execute(
+                "DELETE FROM held_keys WHERE list_contains(?::INTEGER[], segment)", [list(gone.values())]
+            ).fetchone()
+        self._keys -= deleted[0] if deleted else 0
+        for path in gone:
+            del self._numbers[path]
 
     def _hits(self, indexed: Collection[int], identities: Collection[str]) -> list[int]:
         """The numbers of the segments in which some key agrees."""

@@ -1,9 +1,9 @@
 """The list of segments that readers see. The engine knows it by this interface only."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from detections.eql.fields import Field
@@ -14,6 +14,9 @@ class Segment:
     """One immutable Parquet file, as its manifest row describes it. `path` is relative to the store's folder.
 
     columns: the physical columns of the file (see `columns`). readable: False after repeated failures.
+    level: how the rows lie, see `merge_plan`. A merged segment holds the rows of several batches, each with its
+    own number and arrival; `ingest` and `arrived_at` are then the last of them, `first_ingest` and
+    `first_arrived_at` the first.
     """
 
     path: str
@@ -29,6 +32,22 @@ class Segment:
     ingest: int = 0
     arrived_at: datetime | None = None
     readable: bool = True
+    level: int = 0
+    first_ingest: int | None = None
+    first_arrived_at: datetime | None = None
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether number and arrival are the rows' own."""
+        return self.first_ingest is not None
+
+    @property
+    def lowest_ingest(self) -> int:
+        return self.ingest if self.first_ingest is None else self.first_ingest
+
+    @property
+    def first_arrival(self) -> datetime:
+        return self.first_arrived_at or self.arrival
 
     @property
     def arrival(self) -> datetime:
@@ -80,6 +99,21 @@ class Manifest(Protocol):
         """Every path that the manifest still names, in whatever state."""
         ...
 
+    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+        """Show one segment instead of several, in one transaction; the files of these are kept for a while.
+
+        Raises ManifestMovedError if one of the sources is not visible and readable any more.
+        """
+        ...
+
+    def retired(self, *, before: datetime) -> list[str]:
+        """The paths that have not been visible since a time or longer."""
+        ...
+
+    def forget(self, path: str) -> None:
+        """Drop the row of a retired segment whose file is gone."""
+        ...
+
 
 FAILURES_TO_UNREADABLE = 3
 
@@ -92,9 +126,11 @@ class MemoryManifest:
         self._segments: list[Segment] = []
         self._fields: dict[str, Field] = {}
         self._failures: dict[str, list[str]] = {}
+        self._retired: dict[str, datetime] = {}
+        self._head = 0
 
     def head(self) -> int:
-        return self._segments[-1].ingest if self._segments else 0
+        return self._head
 
     def segments(self) -> list[Segment]:
         return [replace(segment, readable=self._is_readable(segment.path)) for segment in self._segments]
@@ -118,7 +154,8 @@ class MemoryManifest:
                 raise ManifestMovedError
             self._fields = {**fresh, **self._fields}
             number = self.head() + 1
-            self._segments.append(replace(segment, ingest=number, arrived_at=arrived_at))
+            self._segments = [*self._segments, replace(segment, ingest=number, arrived_at=arrived_at)]
+            self._head = number
             return number
 
     def report_unreadable(self, path: str, reason: str) -> None:
@@ -128,4 +165,19 @@ class MemoryManifest:
         self._failures.pop(path, None)
 
     def paths(self) -> set[str]:
-        return {segment.path for segment in self._segments}
+        return {segment.path for segment in self._segments} | set(self._retired)
+
+    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+        with self._lock:
+            gone = {segment.path for segment in sources}
+            if not gone <= {segment.path for segment in self.segments() if segment.readable}:
+                raise ManifestMovedError
+            kept = [segment for segment in self._segments if segment.path not in gone]
+            self._segments = sorted([*kept, merged], key=lambda segment: segment.ingest)
+            self._retired.update(dict.fromkeys(gone, datetime.now(UTC)))
+
+    def retired(self, *, before: datetime) -> list[str]:
+        return [path for path, since in self._retired.items() if since <= before]
+
+    def forget(self, path: str) -> None:
+        self._retired.pop(path, None)

@@ -34,14 +34,15 @@ class Reader:
             try:
                 return work(self.manifest.segments())
             except UnreadableError as error:
-                raise self._failure(error) from error
+                raise self.failure(error) from error
 
     def scan(self, segments: Iterable[Segment]) -> Scan:
         """Those of the segments that can be read."""
         readable = [segment for segment in segments if segment.readable]
         return Scan(self.files, self.connection, readable)
 
-    def _failure(self, error: UnreadableError) -> StoreError:
+    def failure(self, error: UnreadableError) -> StoreError:
+        """What to raise for files that could not be read; the broken ones are counted in the manifest."""
         faults = {segment.path: self.files.fault(segment) for segment in error.segments}
         broken = {path: fault for path, fault in faults.items() if fault}
         for path, fault in broken.items():

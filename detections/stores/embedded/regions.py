@@ -1,7 +1,8 @@
 """Which rows of which segments a run has to search, in whole segments and ranges of time.
 
-Number and arrival belong to a segment, so whether a row lies in a `Region` comes down to a range of its event
-time. Times are microseconds since 1970; None is an open end.
+Number and arrival belong to a batch, so whether a row of its segment lies in a `Region` comes down to a range
+of its event time. The rows of a merged segment have numbers and arrivals of their own: where a corner of the
+region runs through them, each row is asked. Times are microseconds since 1970; None is an open end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +20,11 @@ MILLISECOND = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of time, both ends included."""
+    """A range of time, both ends included. by_row: not all rows in it count, each has to be asked."""
 
     low: int | None = None
     high: int | None = None
+    by_row: bool = False
 
     def __contains__(self, time: int) -> bool:
         return (self.low is None or time >= self.low) and (self.high is None or time <= self.high)
@@ -54,18 +56,45 @@ class Extent:
 
     def allowed(self, segment: Segment) -> Span | None:
         """The rows that may be read at all: number <= head and position <= until."""
-        if segment.ingest > self.head:
+        if segment.lowest_ingest > self.head:
             return None
-        return Span() if micros(segment.arrival) <= self.until else Span(high=self.until)
+        in_time = micros(segment.arrival) <= self.until
+        if segment.is_merged and (
+            segment.ingest > self.head or in_time != (micros(segment.first_arrival) <= self.until)
+        ):
+            return Span(by_row=True)
+        return Span() if in_time else Span(high=self.until)
 
     def searched(self, segment: Segment) -> Span | None:
         """The rows of the region: late rows of a segment past the mark, window rows of the others."""
         allowed = self.allowed(segment)
-        if allowed is None or segment.ingest > self.mark or self.after is None:
+        if allowed is None or segment.lowest_ingest > self.mark or self.after is None:
             return allowed
+        if segment.ingest > self.mark:
+            return Span(by_row=True)
         if micros(segment.arrival) <= self.after:
             return None
-        return Span(self.after + 1, allowed.high)
+        by_row = allowed.by_row or micros(segment.first_arrival) <= self.after
+        return Span(self.after + 1, allowed.high, by_row)
+
+    def holds(self, time: int, arrival: int, ingest: int) -> bool:
+        """Whether a row belongs to the region."""
+        position = min(time, arrival)
+        is_new = ingest > self.mark or self.after is None or position > self.after
+        return ingest <= self.head and position <= self.until and is_new
+
+    def condition(self, clock: str, *, searched: bool) -> str:
+        """`holds` in SQL over the rows of merged segments; without `searched`, all that may be read."""
+        until, parts = _moment(self.until), [f"p._ingest <= {self.head:d}"]
+        parts.append(f"(p._arrived <= {until} OR {clock} <= {until})")
+        if searched and self.after is not None:
+            after = _moment(self.after)
+            parts.append(f"(p._ingest > {self.mark:d} OR (p._arrived > {after} AND {clock} > {after}))")
+        return " AND ".join(parts)
+
+
+def _moment(time: int) -> str:
+    return f"make_timestamp({time:d}::BIGINT)"
 
 
 def neighbourhood(times: Iterable[int], reach: timedelta) -> list[Span]:

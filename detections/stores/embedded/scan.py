@@ -44,6 +44,32 @@ class Scan:
         return frozenset[str]().union(*{segment.columns for segment in self.segments})
 
     @property
+    def has_merged(self) -> bool:
+        """Whether some rows bear their number and arrival themselves."""
+        return any(segment.is_merged for segment in self.segments)
+
+    @property
+    def ingest(self) -> str:
+        """The number of a row's batch in SQL."""
+        if not self.segments:
+            return "NULL"
+        numbers = _of_file(segment.ingest for segment in self.segments)
+        return f"coalesce(p._ingest, {numbers})" if self.has_merged else numbers
+
+    @property
+    def arrived(self) -> str:
+        """When a row's batch arrived, in SQL: microseconds since 1970."""
+        if not self.segments:
+            return "NULL"
+        own = _of_file(columns.micros(segment.arrival) for segment in self.segments)
+        return f"coalesce(epoch_us(p._arrived), {own})" if self.has_merged else own
+
+    @property
+    def order(self) -> str:
+        """The place of a row in its batch, in SQL."""
+        return "coalesce(p._place, p._row)" if self.has_merged else "p._row"
+
+    @property
     def source(self) -> str:
         """The table function, as `p`."""
         paths = ", ".join(_literal(str(self.files.absolute(segment.path))) for segment in self.segments)
@@ -106,7 +132,8 @@ class Scan:
             }
         )
         rows = narrow.run(
-            "SELECT w.file, w.row, p._identity, epoch_us(p._timestamp), p._raw "
+            "SELECT w.file, w.row, p._identity, epoch_us(p._timestamp), p._raw, "
+            f"{narrow.ingest}, {narrow.arrived} "
             f"FROM {narrow.source} JOIN wanted w ON p.file_index = w.file AND p._row = w.row",
             tables={"wanted": table},
             timeout=timeout,
@@ -116,16 +143,20 @@ class Scan:
         return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
 
     def event(self, row: Row) -> StoredEvent:
-        """A row (file_index, _row, identity, microseconds, raw) as an event."""
-        segment = self.segments[row[0]]
+        """A row (file_index, _row, identity, microseconds, raw, number, arrival) as an event."""
         return StoredEvent(
             identity=row[2],
             document=parsed(row[4]),
             timestamp=columns.from_micros(row[3]),
-            ingest=segment.ingest,
-            arrived_at=segment.arrival,
+            ingest=row[5],
+            arrived_at=columns.from_micros(row[6]),
         )
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _of_file(numbers: Iterable[int]) -> str:
+    """One number a segment, in SQL."""
+    return f"([{', '.join(map(str, numbers))}]::BIGINT[])[p.file_index::BIGINT + 1]"

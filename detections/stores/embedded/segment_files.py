@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from detections.stores.embedded.encoding import Encoded
 from detections.stores.embedded.manifest import Segment
 
 FOLDER = "segments"
+SPILL = "spill"
 ROWS_IN_GROUP = 10_000
 # A writer takes seconds from its first byte to the manifest; an hour spares even one that was suspended.
 WRITING_TIME = timedelta(hours=1)
@@ -43,20 +45,40 @@ class SegmentFiles:
 
         Raises StoreError when the disk refuses (full, read-only); nothing is left behind then.
         """
+
+        def fill(path: Path) -> None:
+            schema = encoded.table.schema
+            write_tables(schema, [encoded.table], path, compression_level=1, rows_in_group=ROWS_IN_GROUP)
+
+        def described(file: Path, path: str) -> Segment:
+            return _described(encoded, batch, file, path)
+
+        return self.made(fill, described, f"Batch {batch}")
+
+    def made(
+        self, fill: Callable[[Path], None], described: Callable[[Path, str], Segment], what: str
+    ) -> Segment:
+        """Have a file filled under a temporary name and make it durable under its own.
+
+        Raises StoreError when the disk refuses; nothing is left behind then.
+        """
         name = uuid.uuid4().hex
         temporary, final = self.folder / f"{name}.tmp", self.folder / f"{name}.parquet"
         try:
             self._prepare()
-            _write_table(encoded.table, temporary)
-            segment = _described(encoded, batch, temporary, f"{FOLDER}/{final.name}")
+            fill(temporary)
+            segment = described(temporary, f"{FOLDER}/{final.name}")
             temporary.rename(final)
             _sync(self.folder)
         except (OSError, pa.ArrowInvalid) as error:
             self._discard(temporary, final)
             raise StoreError(
-                f"Batch {batch} could not be written to {self.folder}: {error}. Nothing of it was stored; "
+                f"{what} could not be written to {self.folder}: {error}. Nothing of it was stored; "
                 "make room or mend the disk, then send it again."
             ) from error
+        except BaseException:
+            self._discard(temporary, final)
+            raise
         return segment
 
     def _prepare(self) -> None:
@@ -80,11 +102,24 @@ class SegmentFiles:
             size = path.stat().st_size
             if size != segment.bytes:
                 return f"it has {size} bytes instead of {segment.bytes}"
-            return "" if _digest(path) == segment.sha256 else "its content has changed since it was written"
+            return "" if digest(path) == segment.sha256 else "its content has changed since it was written"
         except FileNotFoundError:
             return "the file is missing"
         except OSError as error:
             return f"it can't be read ({error.strerror})"
+
+    @property
+    def spill(self) -> Path:
+        """Where a merge puts what does not fit in memory."""
+        return self.root / SPILL
+
+    def clear_spill(self) -> None:
+        """Delete what killed merges left; one at work writes to it all the time."""
+        limit = time.time() - WRITING_TIME.total_seconds()
+        for folder in self.spill.glob("*") if self.spill.is_dir() else ():
+            with suppress(OSError):
+                if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < limit:
+                    shutil.rmtree(folder)
 
     def settled(self) -> Iterator[Path]:
         """The files that no writer can still be working on."""
@@ -95,23 +130,28 @@ class SegmentFiles:
                     yield path
 
 
-def _write_table(table: pa.Table, path: Path) -> None:
-    repeating = [
-        f"{entry.name}.list.element" if pa.types.is_list(entry.type) else entry.name
-        for entry in table.schema
-        if entry.name not in _UNIQUE
-    ]
+def write_tables(
+    schema: pa.Schema, tables: Iterable[pa.Table], path: Path, *, compression_level: int, rows_in_group: int
+) -> None:
+    """Write tables of one schema to a new file, durably."""
+    leaves = {
+        entry.name: f"{entry.name}.list.element" if pa.types.is_list(entry.type) else entry.name
+        for entry in schema
+    }
     with path.open("xb") as file:
-        pq.write_table(
-            table,
+        with pq.ParquetWriter(
             file,
+            schema,
             compression="zstd",
-            compression_level=1,
-            row_group_size=ROWS_IN_GROUP,
-            use_dictionary=repeating,
+            compression_level=compression_level,
+            use_dictionary=[leaf for name, leaf in leaves.items() if name not in _UNIQUE],
+            # The first and last raw document of a row group would only make its footer large.
+            write_statistics=[leaf for name, leaf in leaves.items() if name != "_raw"],
             store_schema=False,
             write_page_checksum=True,
-        )
+        ) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=rows_in_group)
         file.flush()
         os.fsync(file.fileno())
 
@@ -127,12 +167,12 @@ def _described(encoded: Encoded, batch: str, file: Path, path: str) -> Segment:
         max_timestamp=encoded.timestamps[1],
         min_created=created[0],
         max_created=created[1],
-        sha256=_digest(file),
+        sha256=digest(file),
         columns=frozenset(encoded.table.column_names),
     )
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

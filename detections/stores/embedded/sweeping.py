@@ -1,8 +1,13 @@
 """Clean up after killed writers, and take repaired segments back."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from detections.stores.embedded.reader import Reader
+
+# A search that began before a segment was replaced still reads its file.
+GRACE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +19,18 @@ class Swept:
     unreadable: tuple[str, ...]
 
 
-def swept(reader: Reader) -> Swept:
-    """Delete files that no manifest row names, an hour after they were written; check unreadable segments."""
+def swept(reader: Reader, now: datetime) -> Swept:
+    """Delete files that no manifest row names, an hour after they were written, and those of segments that were
+    replaced or expired, after a grace; check unreadable segments.
+    """
     # The folder is listed before the manifest is read: a file that becomes visible in between is spared.
     settled = list(reader.files.settled())
     known = {reader.files.absolute(path) for path in reader.manifest.paths()}
     deleted = [path for path in settled if path not in known]
     for path in deleted:
         path.unlink(missing_ok=True)
+    deleted += _retired(reader, now)
+    reader.files.clear_spill()
     recovered, unreadable = [], []
     for segment in reader.manifest.segments():
         if segment.readable:
@@ -32,3 +41,14 @@ def swept(reader: Reader) -> Swept:
             reader.manifest.report_readable(segment.path)
             recovered.append(segment.path)
     return Swept(tuple(path.name for path in deleted), tuple(recovered), tuple(unreadable))
+
+
+def _retired(reader: Reader, now: datetime) -> list[Path]:
+    """Delete the files first: a row without a file is met again, a file without a row would wait an hour."""
+    deleted = []
+    for path in reader.manifest.retired(before=now - GRACE):
+        file = reader.files.absolute(path)
+        file.unlink(missing_ok=True)
+        reader.manifest.forget(path)
+        deleted.append(file)
+    return deleted

@@ -27,7 +27,7 @@ def within(segments: list[Segment], window: Window, head: int | None = None) -> 
         for segment in segments
         if segment.min_timestamp <= window.end
         and segment.max_timestamp >= window.start
-        and (head is None or segment.ingest <= head)
+        and (head is None or segment.lowest_ingest <= head)
     ]
 
 
@@ -39,7 +39,9 @@ class _Condition:
     parameters: list[Any]
 
 
-def _condition(scan: Scan, known: FieldCatalogue, filters: Filters, window: Window) -> _Condition:
+def _condition(
+    scan: Scan, known: FieldCatalogue, filters: Filters, window: Window, head: int | None = None
+) -> _Condition:
     ends = [naive(window.start), naive(window.end)]
 
     def distinct(leaf: Leaf) -> list[str]:
@@ -49,6 +51,8 @@ def _condition(scan: Scan, known: FieldCatalogue, filters: Filters, window: Wind
 
     compiler = FilterCompiler(scan, known, distinct)
     condition = compiler.compile(filters)
+    if head is not None and scan.has_merged:
+        condition = f"{scan.ingest} <= {head:d} AND {condition}"
     return _Condition(f"{_IN_WINDOW} AND {condition}", [*ends, *compiler.parameters])
 
 
@@ -66,10 +70,10 @@ def page(
     def work(segments: list[Segment]) -> Page:
         chosen = within(segments, window, head)
         scan = reader.scan(chosen)
-        where = _condition(scan, known, filters, window)
+        where = _condition(scan, known, filters, window, head)
         rows = scan.run(
             f"SELECT p.file_index, p._row FROM {scan.source} WHERE {where.sql} "
-            "ORDER BY p._timestamp, p.file_index, p._row LIMIT ?",
+            f"ORDER BY p._timestamp, {scan.ingest}, {scan.order} LIMIT ?",
             [*where.parameters, limit],
         )
         total = len(rows) if len(rows) < limit else _count(scan, where)

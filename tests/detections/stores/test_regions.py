@@ -10,6 +10,8 @@ from detections.enums import TimeBasis
 from detections.eql import parse
 from detections.eql.execute import ResultPosition, execute
 from detections.stores.base import EqlSearch, Region
+from detections.stores.embedded import compacting
+from detections.stores.embedded.merge_plan import IN_TIME, SORTED, Merge
 from tests.detections.stores.conftest import CATALOGUE
 from tests.detections.stores.events import at, event
 
@@ -100,6 +102,12 @@ class History:
         assert found == self._expected(head, until)
         self.found |= found
         self.after, self.mark = until, head
+
+    def merge(self, is_sorted):
+        """Merge all segments into one, as if they were many, or hours old."""
+        sources = tuple(self.store.reader.manifest.segments())
+        if sources:
+            compacting.merge(self.store.reader, Merge(sources, SORTED if is_sorted else IN_TIME))
 
     def _expected(self, head, until):
         allowed = [row for row in self.rows if row[2] <= head and row[1] <= until]

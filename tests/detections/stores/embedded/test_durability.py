@@ -111,7 +111,7 @@ def test_a_full_disk_says_so_and_stores_nothing(empty, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(segment_files.pq, "write_table", full)
+    monkeypatch.setattr(segment_files.pq.ParquetWriter, "write_table", full)
     with pytest.raises(StoreError, match=r"No space left on device.*make room"):
         empty.append([event("a")], batch="1")
     monkeypatch.undo()

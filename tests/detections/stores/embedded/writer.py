@@ -16,14 +16,22 @@ class FileManifest(MemoryManifest):
         super().__init__()
         self.path = path
         if path.exists():
-            self._segments, self._fields = pickle.loads(path.read_bytes())
+            state = pickle.loads(path.read_bytes())
+            self._segments, self._fields, self._head, self._retired = state
 
     def commit(self, *args, **kwargs):
         number = super().commit(*args, **kwargs)
-        fresh = self.path.with_suffix(".new")
-        fresh.write_bytes(pickle.dumps((self._segments, self._fields)))
-        fresh.rename(self.path)
+        self.save()
         return number
+
+    def swap(self, *args):
+        super().swap(*args)
+        self.save()
+
+    def save(self):
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(pickle.dumps((self._segments, self._fields, self._head, self._retired)))
+        fresh.rename(self.path)
 
 
 def open_store(folder):
