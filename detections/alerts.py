@@ -57,7 +57,21 @@ def store(run: RuleRun, query: Query, matches: Mapping[str, Match], *, actor: Ac
         new += mine.count()
         repaired += mine.filter(time_basis=TimeBasis.CLOCK_REPAIRED).count()
     upgraded = _upgrade(run, matches, actor=actor)
+    _restore(run, matches, actor=actor)
     return Stored(new, len(rows) - new, repaired, upgraded)
+
+
+def _restore(run: RuleRun, matches: Mapping[str, Match], *, actor: Actor) -> None:
+    """A strict match that stands marked as superseded stands again: a search over all gives it after all."""
+    strict = [key for key, match in matches.items() if match.basis is TimeBasis.STRICT]
+    restored: list[str] = []
+    for start in range(0, len(strict), BATCH):
+        marked = Alert.objects.filter(alert_id__in=strict[start : start + BATCH], superseded_at__isnull=False)
+        restored += marked.values_list("alert_id", flat=True)
+        marked.update(superseded_at=None)
+    if restored:
+        data = {"run": run.pk, "alerts": restored}
+        journal.record(f"rule:{run.rule_id}", "alerts_restored", actor=actor, data=data)
 
 
 def _upgrade(run: RuleRun, matches: Mapping[str, Match], *, actor: Actor) -> int:

@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Case, F, When
 from django.utils import timezone
 
-from detections import alerts, coverage, journal, outbox, rule_search, schedules, windows
+from detections import alerts, coverage, journal, outbox, rule_search, schedules, superseding, windows
 from detections.actors import Actor
 from detections.enums import RunStatus, RunTrigger
 from detections.eql.parser import parse
@@ -214,6 +214,8 @@ def _commit(job: _Job, search: RuleSearch, *, actor: Actor, now: datetime) -> No
     run.save()
     if stored.new or stored.upgraded:
         outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:run:{run.pk}", run.pk)
+    if job.gap is None:
+        superseding.ask(run, search.query)
     if stored.new:
         journal.record(
             f"rule:{rule.pk}", "alerts_stored", actor=actor, data={"run": run.pk, "alerts": stored.new}

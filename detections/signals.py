@@ -7,3 +7,6 @@ rule_version_stored = Signal()
 
 alerts_upgraded = Signal()
 """Clock-repaired alerts were found in strict order too. sender Alert; `alerts`: the rows, now strict."""
+
+alerts_superseded = Signal()
+"""Late telemetry supersedes matches. sender Alert; `alerts`: the rows; they stay, marked."""

@@ -342,6 +342,11 @@ def _notes(alert: Alert, documents: Sequence[Document]) -> Iterable[str]:
         yield f"The telemetry arrived {span(late)} after the events took place."
     elif late is not None and late < 0:
         yield f"The host's clock ran {span(-late)} ahead of this system's when the events arrived."
+    if alert.superseded_at is not None:
+        yield (
+            "Telemetry that came later supersedes this match: another event takes the place of one of its "
+            "events. What matches now is an alert of its own."
+        )
 
 
 def span(seconds: float) -> str:

@@ -15,7 +15,7 @@ from detections.actors import Actor, system
 from detections.enums import TimeBasis
 from detections.errors import CasewrightError
 from detections.models import Alert, RuleRun
-from triage import cases
+from triage import cases, journal
 from triage.case_keys import case_key, rule_identity, storm_key
 from triage.case_opening import add_to, join, occurrence_of, open_case, open_case_on, upgrade
 from triage.models import Case, Occurrence
@@ -247,6 +247,19 @@ def _mark_routed(alert: Alert) -> None:
 def on_alerts_upgraded(*, alerts: Iterable[Alert], **_: Any) -> None:
     """Receiver: alerts were found in strict order; their cases say so, in the same transaction."""
     upgrade_bases(actor=system("strict match"), alerts=alerts)
+
+
+def on_alerts_superseded(*, alerts: Iterable[Alert], **_: Any) -> None:
+    """Receiver: late telemetry supersedes matches; the journals of their cases say so."""
+    actor = system("late telemetry")
+    by_case: dict[int, list[str]] = {}
+    tied = Occurrence.objects.filter(alert__in=[alert.pk for alert in alerts])
+    for case_id, alert_id in tied.order_by("case", "pk").values_list("case", "alert__alert_id"):
+        by_case.setdefault(case_id, []).append(alert_id)
+    for case_id, alert_ids in by_case.items():
+        case, number = cases.locked(case_id), len(alert_ids)
+        subject = f"{number} {'occurrence' if number == 1 else 'occurrences'}"
+        journal.record(case, "alerts_superseded", actor=actor, subject=subject, data={"alerts": alert_ids})
 
 
 def upgrade_bases(*, actor: Actor, alerts: Iterable[Alert]) -> int:

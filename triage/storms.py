@@ -121,9 +121,7 @@ def _shrink(storm: Case, alerts: Sequence[Alert], target: Case, by: str, value: 
         storm,
         "occurrences_moved_away",
         actor=actor,
-        subject=f"{len(alerts)} {'occurrence' if len(alerts) == 1 else 'occurrences'} to {target.number}",
-        before=str(before),
-        after=str(storm.occurrence_count),
+        subject=f"{len(alerts)} of {before} occurrences to {target.number}",
         data={"case": target.pk, "by": by, "value": value, "alerts": [alert.pk for alert in alerts]},
     )
     cases.refresh(storm)

@@ -6,7 +6,7 @@ import pytest
 
 from detections.actors import NotPermittedError
 from detections.models import Alert, OutboxRow, RuleRun
-from detections.signals import alerts_upgraded
+from detections.signals import alerts_superseded, alerts_upgraded
 from tests.factories.cases import alert
 from tests.factories.events import attack, mshta_start
 from tests.factories.rules import rule
@@ -196,3 +196,17 @@ def test_opening_is_all_or_nothing(store, product, monkeypatch):
     monkeypatch.setattr(case_opening.pivots, "plan", lambda *_a, **_k: 1 / 0)
     assert len(route_alerts(actor=product).failed) == 1
     assert (Case.objects.count(), Question.objects.count(), OutboxRow.objects.count()) == (0, 0, 0)
+
+
+def test_a_case_says_that_late_telemetry_supersedes_its_alert(store, product, client, ana):
+    found = alert(rule(), attack(AT), AT)
+    route_alerts(actor=product)
+    case = Case.objects.get()
+    Alert.objects.update(superseded_at=AT)
+    alerts_superseded.send(sender=Alert, alerts=[found])
+    client.force_login(ana)
+    assert "<b>Superseded</b>" in client.get(f"/cases/{case.pk}/evidence/").text
+    assert (
+        "found that late telemetry supersedes: 1 occurrence" in client.get(f"/cases/{case.pk}/journal/").text
+    )
+    assert "Telemetry that came later supersedes this match" in client.get(f"/cases/{case.pk}/journal/").text
