@@ -3,6 +3,7 @@
 from django.urls import path
 
 from triage.views import (
+    attack_matrix,
     case,
     evidence,
     health,
@@ -11,6 +12,7 @@ from triage.views import (
     operations,
     question,
     queue,
+    rule_import,
     rules,
     searches,
     sign_in,
@@ -47,6 +49,10 @@ urlpatterns = [
     path("evidence/<int:pk>/", evidence.evidence_row, name="evidence_row"),
     path("evidence/<int:pk>/pin/", evidence.evidence_pin, name="evidence_pin"),
     path("rules/", rules.rules, name="rules"),
+    path("rules/switch/", rules.rules_switch, name="rules_switch"),
+    path("rules/coverage/", attack_matrix.attack_matrix, name="rules_coverage"),
+    path("rules/import/", rule_import.rules_import, name="rules_import"),
+    path("rules/import/<uuid:key>/", rule_import.rules_import_preview, name="rules_import_preview"),
     path("rules/<int:pk>/", rules.rule, name="rule"),
     path("rules/<int:pk>/run-now/", searches.run_now, name="rule_run_now"),
     path("rules/<int:pk>/searches/", searches.searches, name="searches"),

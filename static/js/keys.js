@@ -21,7 +21,7 @@
   const bulk = () => {
     const bar = document.getElementById("bulk");
     if (!bar) return;
-    const count = document.querySelectorAll("[data-rows] tbody input[name=cases]:checked").length;
+    const count = document.querySelectorAll("[data-rows] tbody input[type=checkbox]:checked").length;
     bar.hidden = count === 0;
     bar.querySelector("[data-count]").textContent = `${count} selected`;
   };
@@ -90,7 +90,7 @@
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-select-all]")) {
-      for (const box of document.querySelectorAll("[data-rows] input[name=cases]")) box.checked = event.target.checked;
+      for (const box of document.querySelectorAll("[data-rows] tbody input[type=checkbox]")) box.checked = event.target.checked;
     }
     if (event.target.matches("[data-rows] input[type=checkbox]")) bulk();
   });

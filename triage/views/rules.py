@@ -1,16 +1,25 @@
 """Rules, to read. They are edited in the admin."""
 
+from dataclasses import fields
 from datetime import timedelta
 
+from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
-from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.db.models import Count
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
 
-from detections import schedules
+from detections import rule_catalogue, rule_loading, rule_switching, schedules
+from detections.actors import Actor
+from detections.enums import RuleType
 from detections.errors import RuleFileError
 from detections.models import Alert, CoverageGap, Rule, RuleRun
+from detections.rule_catalogue import RuleFacts, Wanted, mapping_of
+from detections.rule_switching import Switched
 from triage.enums import CaseStatus
+from triage.forms import chosen_ids
 from triage.guides import Guide, guide_for
 from triage.models import Case
 from triage.views.doors import Asked, page
@@ -21,21 +30,87 @@ RUNS_SHOWN = 20
 
 @page
 def rules(request: Asked) -> HttpResponse:
-    search = request.GET.get("q", "").strip()
-    found = Rule.objects.visible_to(request.actor).select_related("current").order_by("-enabled", "name")
-    if search:
-        found = found.filter(Q(name__icontains=search) | Q(rule_id__icontains=search))
+    known = rule_catalogue.catalogue(actor=request.actor)
+    wanted = wanted_of(request.GET)
+    found = rule_catalogue.narrowed(known, wanted)
     shown = Paginator(found, RULES_A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "rules/list.html",
+        {
+            "page": shown,
+            "rows": _rows(list(shown), actor=request.actor),
+            "wanted": wanted,
+            "facets": rule_catalogue.facets(known),
+            "types": dict(RuleType.choices),
+            "known": len(known),
+            "enabled": sum(1 for one in known if one.enabled),
+            "to_enable": sum(1 for one in found if one.is_runnable and not one.enabled),
+            "to_disable": sum(1 for one in found if one.enabled),
+            "may_switch": request.actor.can("detections.change_rule"),
+            "may_import": request.actor.can("detections.add_rule"),
+        },
+    )
+
+
+def wanted_of(asked: QueryDict) -> Wanted:
+    """The filters of a query string."""
+    names = (field.name for field in fields(Wanted) if field.name != "search")
+    chosen = {name: asked.get(name, "").strip() for name in names}
+    return Wanted(search=asked.get("q", "").strip(), **chosen)
+
+
+def _rows(facts: list[RuleFacts], *, actor: Actor) -> list[tuple[Rule, RuleFacts, list[str], int]]:
+    """Each rule of the page with its tactics and open cases, in the list's order."""
+    ids = [one.pk for one in facts]
+    found = Rule.objects.visible_to(actor).select_related("current").defer("current__source", "current__note")
+    by_id = found.in_bulk(ids)
     open_cases: dict[int, int] = dict(
-        Case.objects.visible_to(request.actor)
-        .filter(rule__in=[rule.pk for rule in shown])
+        Case.objects.visible_to(actor)
+        .filter(rule__in=ids)
         .exclude(status=CaseStatus.CLOSED)
         .order_by()
         .values_list("rule")
         .annotate(how_many=Count("pk"))
     )
-    rows = [(rule, open_cases.get(rule.pk, 0)) for rule in shown]
-    return render(request, "rules/list.html", {"page": shown, "rows": rows, "search": search})
+    return [
+        (by_id[one.pk], one, _tactics(one), open_cases.get(one.pk, 0)) for one in facts if one.pk in by_id
+    ]
+
+
+def _tactics(rule: RuleFacts) -> list[str]:
+    return list(dict.fromkeys(one.tactic for one in rule.mapping if one.tactic))
+
+
+@page
+@require_POST
+def rules_switch(request: Asked) -> HttpResponse:
+    """Enable or disable the ticked rules, or all that the list's filters let through."""
+    enabled = request.POST.get("enabled") == "yes"
+    filters = QueryDict(request.POST.get("filters", ""))
+    if request.POST.get("which") == "all":
+        known = rule_catalogue.catalogue(actor=request.actor)
+        chosen = [one.pk for one in rule_catalogue.narrowed(known, wanted_of(filters))]
+    else:
+        chosen = chosen_ids(request.POST, "rules")
+    _tell(request, rule_switching.switch(chosen, enabled, actor=request.actor), enabled, bool(chosen))
+    return redirect(f"{reverse('rules')}?{filters.urlencode()}" if filters else "rules")
+
+
+def _tell(request: Asked, done: Switched, enabled: bool, had_choice: bool) -> None:
+    word = "enabled" if enabled else "disabled"
+    if not had_choice:
+        messages.warning(request, f"No rule was ticked, so none was {word}.")
+        return
+    count = len(done.done)
+    said = f"{count:,} {'rule is' if count == 1 else 'rules are'} {word} now."
+    said += f" {done.already:,} {'was' if done.already == 1 else 'were'} so before." if done.already else ""
+    messages.success(request, said)
+    if done.not_runnable:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(done.not_runnable.items()))
+        messages.warning(request, f"Left disabled, because their type does not run here yet: {kinds}.")
+    for said in (*done.warnings, *done.refused):
+        messages.warning(request, said)
 
 
 @page
@@ -57,6 +132,9 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "versions": rule.versions.all(),
             "alerts": Alert.objects.visible_to(request.actor).filter(rule=rule).count(),
             "cases": Case.objects.visible_to(request.actor).filter(rule=rule).count(),
+            "twins": rule_loading.twin_warnings(rule) if rule.enabled else [],
+            "would_twin": [] if rule.enabled else schedules.replaced_twins(rule),
+            "mapping": list(mapping_of(rule.current.threat if rule.current else [])),
             "may_edit": request.actor.can("detections.change_rule") and request.user.is_staff,
             "may_search": request.actor.can("detections.change_rule") and rule.is_runnable,
             "lag_tolerance": schedules.tolerance_of(rule),
