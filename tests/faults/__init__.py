@@ -5,9 +5,16 @@ The quick numbers run with the other tests; FAULTS=full takes those of docs/reli
 
 import os
 
+import pytest
+
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 
 def number(quick: int, full: int) -> int:
     """How often a fault strikes in this run."""
     return full if IS_FULL else quick
+
+
+def databases(*quick: str) -> pytest.MarkDecorator:
+    """Both databases in a full run, these in a quick one."""
+    return pytest.mark.parametrize("database", ["sqlite", "postgresql"] if IS_FULL else quick, indirect=True)

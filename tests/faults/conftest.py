@@ -17,8 +17,8 @@ FIGURES = os.environ.get("FAULTS_FIGURES", "")
 def figure():
     """Prints a figure, and keeps it as a JSON line in the file that FAULTS_FIGURES names."""
 
-    def say(fault, **values):
-        line = json.dumps({"fault": fault} | values, default=str)
+    def say(name, /, **values):
+        line = json.dumps({"fault": name} | values, default=str)
         sys.stdout.write(line + "\n")
         if FIGURES:
             with Path(FIGURES).open("a") as file:
@@ -52,9 +52,9 @@ def postgresql_server():
     server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def database(request):
-    """The DATABASE_URL of an empty database; empty itself for SQLite in the data folder."""
+    """The DATABASE_URL of an empty database; empty itself for SQLite in the data folder. See `databases`."""
     if request.param == "sqlite":
         return ""
     return request.getfixturevalue("postgresql_server").new_database()

@@ -25,11 +25,13 @@ from config import programs  # noqa: E402
 from config.celery import app  # noqa: E402
 from detections import broker, invariants, outbox, schedules, wake  # noqa: E402
 from detections.actors import system  # noqa: E402
+from detections.door import tokens  # noqa: E402
 from detections.event_store import event_store  # noqa: E402
 from detections.models import Alert, Lease, OutboxRow, Rule, RuleRun  # noqa: E402
 from tests.factories.events import attack as attack_events  # noqa: E402
 from tests.factories.events import mapped  # noqa: E402
 from tests.factories.rules import rule as make_rule  # noqa: E402
+from tests.instance import free_port  # noqa: E402
 from triage.models import Case, Occurrence  # noqa: E402
 
 assert app is current_app or app
@@ -47,6 +49,7 @@ def command(kind: str) -> list[str]:
         "broker": lambda: programs.broker(settings.BROKER_SOCKET),
         "worker": programs.worker,
         "beat": programs.beat,
+        "web": lambda: programs.web("127.0.0.1", free_port()),
     }[kind]()
     return [str(part) for part in made.command]
 
@@ -71,6 +74,11 @@ def deliver_wake(times: int) -> None:
         current_app.send_task(wake.WAKE_TASK, retry=False, ignore_result=True)
 
 
+def new_token() -> str:
+    """The API key of a sender, as clients send it."""
+    return tokens.create_token("faults", actor=system("fault test")).encoded
+
+
 def flush_broker() -> None:
     import redis
 
@@ -90,6 +98,10 @@ def cases() -> int:
 
 def alerts() -> int:
     return Alert.objects.count()
+
+
+def occurrences() -> int:
+    return Occurrence.objects.count()
 
 
 def leases_expire() -> None:
@@ -214,8 +226,37 @@ def case_alert_run_started(case: Case) -> datetime:
     return started
 
 
-def expression(text: str) -> Any:
-    return eval(text)  # the test's own words
+def refuse_writes(table: str, is_full: bool) -> None:
+    """The database takes no more than one row into this table, as with a full disk; or it does again."""
+    assert table in {"detections_alert", "triage_occurrence"}
+    with connection.cursor() as cursor:
+        for statement in DISK_FULL[connection.vendor, is_full]:
+            cursor.execute(statement.replace("TABLE", table))
+
+
+DISK_FULL = {
+    ("sqlite", True): [
+        "CREATE TRIGGER disk_full AFTER INSERT ON TABLE WHEN NEW.id % 2 = 0 "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    ],
+    ("sqlite", False): ["DROP TRIGGER disk_full"],
+    ("postgresql", True): [
+        "CREATE OR REPLACE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' "
+        "USING ERRCODE = '53100'; END $$",
+        "CREATE TRIGGER disk_full AFTER INSERT ON TABLE "
+        "FOR EACH ROW WHEN (NEW.id % 2 = 0) EXECUTE FUNCTION disk_full()",
+    ],
+    ("postgresql", False): ["DROP TRIGGER disk_full ON TABLE"],
+}
+
+
+def outbox_errors() -> int:
+    return OutboxRow.objects.exclude(error="").count()
+
+
+def failed_runs() -> int:
+    return RuleRun.objects.filter(status="failed").count()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class Stand:
     def start(self, kind: str, index: int = 0) -> None:
         """A broker, a worker or a beat, as `manage.py up` starts it."""
         command = self.driver.call("command", kind)
+        if kind == "web":
+            self.address = command[command.index("--bind") + 1]
         log = (self.data / f"{kind}-{index}.log").open("ab")
         self.processes[f"{kind}-{index}"] = subprocess.Popen(
             command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -106,6 +109,15 @@ class Stand:
         log.close()
         if kind == "broker":
             wait_for(lambda: self.driver.call("broker_answers"), "the broker answers", seconds=15)
+
+    def revive(self) -> list[str]:
+        """Start again what ended by itself, as the supervisor does. The names of those."""
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        for name in ended:
+            kind, index = name.rsplit("-", 1)
+            del self.processes[name]
+            self.start(kind, int(index))
+        return ended
 
     def kill(self, name: str) -> None:
         """kill -9, children included."""
@@ -128,8 +140,21 @@ class Stand:
         """One match's events reach the store, and the rules are due: what the end of an import does."""
         self.driver.call("attack", entity)
 
-    def wait_for_cases(self, wanted: int, *, seconds: float = 120) -> float:
-        """Seconds until this many cases are open."""
+    def page_seconds(self) -> float:
+        """How long a page takes that asks the database."""
         begin = time.monotonic()
-        wait_for(lambda: self.driver.call("cases") >= wanted, f"{wanted} cases open", seconds=seconds)
+        with urllib.request.urlopen(f"http://{self.address}/", timeout=30) as answer:
+            assert answer.status == 200
+            answer.read()
+        return time.monotonic() - begin
+
+    def wait_for_cases(self, wanted: int, *, seconds: float = 120) -> float:
+        """Seconds until this many cases are open. What ended meanwhile is started again."""
+        begin = time.monotonic()
+
+        def are_open() -> bool:
+            self.revive()
+            return bool(self.driver.call("cases") >= wanted)
+
+        wait_for(are_open, f"{wanted} cases open", seconds=seconds)
         return time.monotonic() - begin

@@ -11,7 +11,7 @@ from detections import run, schedules, wake
 from detections.models import Alert, Rule, RuleRun
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule
-from tests.faults import number
+from tests.faults import databases, number
 from tests.faults.histories import Unsure
 from tests.faults.stand import Stand
 
@@ -60,6 +60,7 @@ def test_twenty_deliveries_at_once_are_one_run(store, monkeypatch, actor, holds)
     holds()
 
 
+@databases("postgresql")
 @pytest.mark.live
 @pytest.mark.timeout(3600)
 def test_beats_and_workers_of_one_database_run_each_window_once(database, tmp_path, figure):

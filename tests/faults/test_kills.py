@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.faults import number
+from tests.faults import databases, number
 from tests.faults.stand import Stand
 from tests.faults.test_deliveries import percentiles
 
@@ -21,6 +21,7 @@ def nothing_is_lost_or_doubled(facts, wanted):
     assert facts["broken"] == []
 
 
+@databases("sqlite", "postgresql")
 @pytest.mark.timeout(3600)
 def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, tmp_path, figure):
     """F1. The child does what a worker's thread does; the claims that it held are made to expire, as time
@@ -60,6 +61,7 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
         )
 
 
+@databases("sqlite")
 @pytest.mark.timeout(7200)
 def test_a_whole_worker_killed_resumes_without_the_broker_s_help(database, tmp_path, figure):
     """F2. A worker with all its threads is killed and started again, as its supervisor does. Its lease
@@ -100,6 +102,7 @@ def settled(stand):
     return facts
 
 
+@databases("postgresql")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("crash", ["between commit and send", "between work and mark"])
 def test_what_a_commit_asked_for_is_done_once(database, tmp_path, crash, figure):

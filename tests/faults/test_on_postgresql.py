@@ -1,4 +1,4 @@
-"""The faults that need no processes of the product, on PostgreSQL: SQLite has had its turn beside this file."""
+"""The faults that need no processes, on PostgreSQL; the other tests of this folder had their turn on SQLite."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 from tests.faults import IS_FULL
 from tests.instance import ROOT
 
-QUICK = ["test_poison.py", "test_deliveries.py", "test_storms.py"]
-ALL = [*QUICK, "test_late_telemetry.py", "test_clocks.py"]
+QUICK = ["test_poison.py", "test_deliveries.py"]
+ALL = [*QUICK, "test_storms.py", "test_late_telemetry.py", "test_clocks.py"]
 
 
 @pytest.mark.live
