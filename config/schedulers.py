@@ -31,6 +31,8 @@ def entries() -> dict[str, dict[str, Any]]:
         "worker heartbeat": _every(HEARTBEAT_SECONDS, "detections.tasks.worker_heartbeat"),
         # A daily entry would be lost to restarts; pruning is cheap and idempotent.
         "prune runs": _every(3600, "detections.tasks.prune"),
+        "compact store": _every(60, "detections.tasks.compact_store"),
+        "sweep store": _every(3600, "detections.tasks.sweep_store"),
     }
 
 

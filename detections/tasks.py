@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from detections import heartbeat, outbox, run
+from detections import heartbeat, outbox, run, store_upkeep
 from detections import wake as waking
 from detections.broker import task
 
@@ -41,6 +41,18 @@ def prune() -> None:
 def worker_heartbeat() -> None:
     """A worker does work."""
     heartbeat.beat("worker", socket.gethostname())
+
+
+@task(store_upkeep.COMPACT_TASK)
+def compact_store() -> None:
+    """Merge segments of the event store."""
+    store_upkeep.compact()
+
+
+@task(store_upkeep.SWEEP_TASK)
+def sweep_store() -> None:
+    """Expire telemetry as the settings say, and delete what nobody needs."""
+    store_upkeep.sweep()
 
 
 @task("detections.tasks.run_rule")

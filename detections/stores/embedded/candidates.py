@@ -18,7 +18,6 @@ from detections.stores.embedded.eql_columns import EqlColumns
 from detections.stores.embedded.regions import Extent, Span
 from detections.stores.embedded.scan import Place, Scan
 
-
 # How many columns say where and when a candidate is: file, row, time, tiebreaker, number, arrival, nth.
 PLACE = 7
 
@@ -27,7 +26,7 @@ PLACE = 7
 class Found:
     """A candidate: where it is, when it was, which stages it fits, and the values it joins by.
 
-    time: microseconds on the search's clock. ingest, arrival, nth: the number of its batch, when that arrived,
+    time: microseconds on the search's clock. ingest, arrival, nth: the number of its batch, when that came,
     its place in it. keys: the values of each of the search's key fields. ends: whether it is one for `until`.
     """
 

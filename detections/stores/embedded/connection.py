@@ -40,7 +40,7 @@ def _connected(settings: Mapping[str, _Setting]) -> duckdb.DuckDBPyConnection:
 
 
 class Connection:
-    """An in-memory DuckDB that reads Parquet. Safe to share between threads. settings: other than `SETTINGS`."""
+    """An in-memory DuckDB that reads Parquet. Threads may share it. settings: other than `SETTINGS`."""
 
     def __init__(self, **settings: _Setting) -> None:
         self._settings = settings

@@ -1,6 +1,6 @@
 """The embedded event store: DuckDB over immutable Parquet segments."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from detections.stores.embedded.appending import Appender
 from detections.stores.embedded.compacting import Compacted, compacted
 from detections.stores.embedded.connection import Connection
 from detections.stores.embedded.eql_search import EqlSearcher
+from detections.stores.embedded.inventory import Inventory, faults, inventory
 from detections.stores.embedded.manifest import Manifest
 from detections.stores.embedded.reader import Reader
 from detections.stores.embedded.segment_files import SegmentFiles
@@ -93,6 +94,14 @@ class EmbeddedStore:
             "newest": max((segment.max_timestamp for segment in segments), default=None),
             "head": self.head(),
         }
+
+    def inventory(self) -> Inventory:
+        """Figures of what is in the store."""
+        return inventory(self.reader)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Read every file: each that is not what was written, with what is wrong with it."""
+        return faults(self.reader)
 
     def sweep(self) -> Swept:
         """Delete what killed writers left, and see whether unreadable segments are whole again."""

@@ -14,8 +14,8 @@ class Segment:
     """One immutable Parquet file, as its manifest row describes it. `path` is relative to the store's folder.
 
     columns: the physical columns of the file (see `columns`). readable: False after repeated failures.
-    level: how the rows lie, see `merge_plan`. A merged segment holds the rows of several batches, each with its
-    own number and arrival; `ingest` and `arrived_at` are then the last of them, `first_ingest` and
+    level: how the rows lie, see `merge_plan`. A merged segment holds the rows of several batches, each with
+    its own number and arrival; `ingest` and `arrived_at` are then the last of them, `first_ingest` and
     `first_arrived_at` the first.
     """
 

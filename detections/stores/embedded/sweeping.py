@@ -20,8 +20,8 @@ class Swept:
 
 
 def swept(reader: Reader, now: datetime) -> Swept:
-    """Delete files that no manifest row names, an hour after they were written, and those of segments that were
-    replaced or expired, after a grace; check unreadable segments.
+    """Delete files that no manifest row names, an hour after they were written, and those of segments that
+    were replaced or have expired, after a grace; check unreadable segments.
     """
     # The folder is listed before the manifest is read: a file that becomes visible in between is spared.
     settled = list(reader.files.settled())
