@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from detections import alerts, run, schedules
+from detections import alerts, coverage, run, schedules
 from detections.actors import system
-from detections.enums import RunTrigger
+from detections.enums import GapReason, RunTrigger
 from detections.eql.execute import ResultPosition, execute
 from detections.eql.parser import parse
 from detections.errors import StoreError
 from detections.models import Alert, Rule, RuleRun
 from detections.stores.base import MappedEvent
+from detections.windows import Unsearched
 from tests.factories.rules import rule as make_rule
 
 ACTOR = system("fault test")
@@ -65,6 +66,15 @@ class History:
         """A last run, when every clock that ran ahead has been caught up with."""
         self.now += after
         return self.run()
+
+    def search_again(self) -> None:
+        """All of it once more, as the filling of a gap does: everything that is found is known."""
+        self.rule.refresh_from_db()
+        assert self.rule.covered_until is not None
+        gap = Unsearched(None, self.rule.covered_until, 0, self.rule.mark)
+        coverage.open_gap(self.rule, gap, GapReason.FAILED)
+        _, filled = self.run()
+        assert (filled.status, filled.alerts_new) == ("succeeded", 0)
 
     def expected(self) -> set[str]:
         """The alert ids that an evaluator over all events, without regions and cursors, finds."""

@@ -1,6 +1,7 @@
 """F5: a broker that is started anew, emptied, full or silent. Pages answer; work goes on when it is back."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -52,15 +53,8 @@ def test_pages_answer_and_work_goes_on(database, tmp_path, figure):
         for fault in FAULTS:
             pages, recoveries = [], []
 
-            def during(pages=pages):
-                """New telemetry nudges the broker, as pages do; then a page."""
-                for work in (lambda: stand.send_attack(f"p-{sent}"), stand.page_seconds):
-                    begin = time.monotonic()
-                    work()
-                    pages.append(time.monotonic() - begin)
-
             for _ in range(rounds):
-                fault(stand, during)
+                fault(stand, partial(nudge_and_look, stand, f"p-{sent}", pages))
                 sent += 1
                 recoveries.append(stand.wait_for_cases(sent, seconds=RECOVERED_SECONDS))
             assert max(pages) < PAGE_SECONDS
@@ -75,6 +69,14 @@ def test_pages_answer_and_work_goes_on(database, tmp_path, figure):
         facts = settled(stand)
         assert facts["alerts"] == facts["occurrences"] == facts["cases"] == sent
         assert facts["windows_searched_twice"] == []
+
+
+def nudge_and_look(stand, entity, pages):
+    """New telemetry nudges the broker, as pages do; then a page. How long each takes is added."""
+    for work in (partial(stand.send_attack, entity), stand.page_seconds):
+        begin = time.monotonic()
+        work()
+        pages.append(time.monotonic() - begin)
 
 
 def answers(stand):

@@ -1,4 +1,4 @@
-"""The faults that need no processes, on PostgreSQL; the other tests of this folder had their turn on SQLite."""
+"""The faults that need no processes, on PostgreSQL; the rest of this folder has run them on SQLite."""
 
 import os
 import subprocess
