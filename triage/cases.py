@@ -142,6 +142,8 @@ def _twin(row: Case, duplicate_of: Case | None, actor: Actor) -> Case | None:
     twin = Case.objects.visible_to(actor).filter(pk=duplicate_of.pk).first()
     if twin is None:
         raise TriageError("The case that this one is said to repeat does not exist.")
+    if twin.pk == row.pk:
+        raise TriageError(f"{row.number} is this case. Name the other one, which it repeats.")
     if row.pk in {seen.pk for seen in _chain(twin)}:
         raise TriageError(f"{twin.number} is itself a duplicate of {row.number}.")
     return twin

@@ -31,6 +31,9 @@ ADMIN = [
     "detections.view_quarantinedrecord",
     "detections.view_segment",
     "detections.view_outboxrow",
+    # To see that a rule's entry is there; it is edited in the rule's own form.
+    "django_celery_beat.view_periodictask",
+    "django_celery_beat.view_intervalschedule",
     "detections.view_ruleversion",
     "detections.view_sendertoken",
     "detections.add_sendertoken",
@@ -63,7 +66,7 @@ def make_groups(*, using: str = "default") -> None:
     from django.contrib.auth.management import create_permissions
     from django.contrib.auth.models import Group, Permission
 
-    for label in ("auth", "detections", "triage"):
+    for label in ("auth", "detections", "triage", "django_celery_beat"):
         create_permissions(apps.get_app_config(label), verbosity=0, using=using)
     known = {
         f"{app}.{codename}": pk

@@ -200,7 +200,7 @@ def test_a_duplicate_takes_the_outcome_of_its_twin(store, analyst):
     one, twin = open_cases(2)
     with pytest.raises(GateClosedError, match="Name the case"):
         close_case(one, disposition="duplicate", rationale="same", actor=analyst, version=1)
-    with pytest.raises(TriageError, match="itself a duplicate"):
+    with pytest.raises(TriageError, match="is this case"):
         close_case(one, disposition="duplicate", rationale="same", actor=analyst, version=1, duplicate_of=one)
     close_case(one, disposition="duplicate", rationale="same", actor=analyst, version=1, duplicate_of=twin)
     one.refresh_from_db()
