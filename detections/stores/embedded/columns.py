@@ -59,6 +59,12 @@ def physical(name: str, *, several: bool) -> str:
     return f"{'l' if several else 's'}.{escaped}"
 
 
+def logical(column: str) -> str:
+    """The field of a physical column; "" for the store's own columns."""
+    kind, _, escaped = column.partition(".")
+    return re.sub(r"\^(.)", lambda found: found[1].upper(), escaped) if kind in ("s", "l") else ""
+
+
 def moment(value: Any) -> datetime | None:
     """A date as Elasticsearch reads it: ISO 8601 (without a zone it is UTC) or epoch milliseconds."""
     try:
