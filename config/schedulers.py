@@ -12,15 +12,18 @@ from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from detections import heartbeat
+from detections import health, heartbeat
+from detections.actors import system
 from detections.outbox import DELIVER_TASK
 from detections.schedules import RULE_TASK
 from detections.wake import WAKE_TASK
+from triage import notifications, tasks
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 10
 HEARTBEAT_SECONDS = 10.0
+WATCH_SECONDS = 30
 
 
 def entries() -> dict[str, dict[str, Any]]:
@@ -31,6 +34,10 @@ def entries() -> dict[str, dict[str, Any]]:
         "worker heartbeat": _every(HEARTBEAT_SECONDS, "detections.tasks.worker_heartbeat"),
         # A daily entry would be lost to restarts; pruning is cheap and idempotent.
         "prune runs": _every(3600, "detections.tasks.prune"),
+        "check alarms": _every(WATCH_SECONDS, tasks.CHECK_ALARMS),
+        "send canary": _every(60, tasks.SEND_CANARY),
+        "heal": _every(60, tasks.HEAL),
+        "check invariants": _every(3600, tasks.CHECK_INVARIANTS),
         "compact store": _every(60, "detections.tasks.compact_store"),
         "sweep store": _every(3600, "detections.tasks.sweep_store"),
     }
@@ -58,12 +65,19 @@ class CasewrightScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-ce
         """Write the product's entries; what was left of others of ours is overwritten."""
         self.update_from_dict(entries())
 
+    def _watch(self) -> None:
+        """A dead worker can't tell of itself: as long as none works, beat raises the notifications."""
+        worker = next(sign for sign in health.signs() if sign.name == "worker")
+        if not worker.is_alive:
+            notifications.check(actor=system("beat, without a worker"))
+
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         if time.monotonic() - self._beaten_at >= HEARTBEAT_SECONDS:
             self._beaten_at = time.monotonic()
             try:
                 close_old_connections()
                 heartbeat.beat("beat")
+                self._watch()
             except DatabaseError as error:
                 log.warning("Beat could not leave its heartbeat: %s", error)
         return super().tick(*args, **kwargs)

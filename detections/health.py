@@ -109,9 +109,10 @@ class RuleHealth:
 def strip(*, actor: Actor, now: datetime | None = None) -> Strip:
     """The state of detection now. A part that the actor may not see is empty."""
     now = now or timezone.now()
-    rules = list(Rule.objects.visible_to(actor).runnable())
+    rules = list(Rule.objects.visible_to(actor).runnable().filter(is_canary=False))
     failed, partial = _newest_troubles(rules, actor)
-    newest = RuleRun.objects.visible_to(actor).exclude(status=RunStatus.RUNNING).first()
+    ended = RuleRun.objects.visible_to(actor).exclude(status=RunStatus.RUNNING)
+    newest = ended.filter(rule__is_canary=False).first()
     gave_up = OutboxRow.objects.filter(state=OutboxState.FAILED)
     waiting = OutboxRow.objects.filter(
         state=OutboxState.PENDING, not_before__lte=now, created_at__lte=now - OUTBOX_PATIENCE
@@ -143,10 +144,10 @@ def rule_health(
     rules = list(
         Rule.objects.visible_to(actor)
         .select_related("current")
-        .filter(Q(enabled=True) | Q(gaps__filled_at__isnull=True, gaps__isnull=False))
+        .filter(Q(enabled=True) | Q(gaps__filled_at__isnull=True, gaps__isnull=False), is_canary=False)
         .distinct()
     )
-    newest = {run.rule_id: run for run in _newest_runs(rules, actor)}
+    newest = {run.rule_id: run for run in newest_runs(rules, actor)}
     covered = _by_rule(CoveredWindow.objects.visible_to(actor).filter(rule__in=rules, end__gte=since))
     in_sight = Q(filled_at__isnull=True) | Q(filled_at__gte=since)
     gaps = _by_rule(CoverageGap.objects.visible_to(actor).filter(in_sight, rule__in=rules))
@@ -199,7 +200,7 @@ def signs(*, now: datetime | None = None) -> tuple[Sign, ...]:
     )
 
 
-def _newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
+def newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
     """The newest finished run of each rule."""
     # How a search of the past ended says nothing of the schedule.
     mine = RuleRun.objects.filter(rule=OuterRef("pk")).exclude(status=RunStatus.RUNNING)
@@ -212,7 +213,7 @@ def _newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
 
 
 def _newest_troubles(rules: Iterable[Rule], actor: Actor) -> tuple[tuple[RuleRun, ...], tuple[RuleRun, ...]]:
-    runs = _newest_runs(rules, actor)
+    runs = newest_runs(rules, actor)
     failed = tuple(run for run in runs if run.status == RunStatus.FAILED)
     partial = tuple(run for run in runs if run.status in {RunStatus.PARTIAL, RunStatus.TRUNCATED})
     return failed, partial

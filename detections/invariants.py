@@ -1,19 +1,26 @@
-"""What must hold at any time, whatever was killed: each check says in words what is broken."""
+"""What must hold at any time, whatever was killed: a registry of checks that say in words what is broken.
 
+Numbers are those of the product's reliability plan; a part that comes later registers its own.
+"""
+
+import logging
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from detections import integrity, journal, windows
+from detections import heartbeat, integrity, journal, lease, windows
 from detections.alerts import alert_id
 from detections.enums import OutboxState, RunStatus, RunTrigger
+from detections.errors import CasewrightError
 from detections.models import (
     Alert,
     CoverageGap,
     CoveredWindow,
+    Heartbeat,
     JournalStream,
     Lease,
     OutboxRow,
@@ -22,15 +29,92 @@ from detections.models import (
 )
 from detections.wake import LEASE
 
+log = logging.getLogger(__name__)
+
 STUCK_AFTER = timedelta(hours=1)
+
+
+Check = Callable[[], Iterator[str]]
+NAME = "invariants"
+NIGHTLY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """number: I1 to I12. says: what holds, in a few words."""
+
+    number: str
+    says: str
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """faults: what is broken, in words; empty where the invariant holds."""
+
+    invariant: Invariant
+    faults: tuple[str, ...]
+
+
+_registered: dict[str, Invariant] = {}
+
+
+def invariant(number: str, says: str) -> Callable[[Check], Check]:
+    """Register a check. It reads only, and yields a sentence for each violation."""
+
+    def register(check: Check) -> Check:
+        name = f"{check.__module__}.{check.__qualname__}"
+        _registered[name] = Invariant(number, says, check)
+        return check
+
+    return register
+
+
+def registered() -> list[Invariant]:
+    """Every invariant that this process knows, by number."""
+    return sorted(_registered.values(), key=lambda one: (int(one.number[1:]), one.says))
+
+
+def results() -> Iterator[Result]:
+    """Check them one by one. A check that fails itself is a violation too."""
+    for one in registered():
+        try:
+            faults = tuple(one.check())
+        except (DatabaseError, CasewrightError) as error:
+            faults = (f"It could not be checked: {error}",)
+        yield Result(one, faults)
 
 
 def broken() -> Iterator[str]:
     """Every violation, in words. Reads only."""
-    for check in CHECKS:
-        yield from check()
+    for result in results():
+        yield from result.faults
 
 
+def check_nightly(*, now: datetime | None = None) -> list[Result]:
+    """Check everything if the last check is a day old, and keep which numbers did not hold."""
+    now = now or timezone.now()
+    if Heartbeat.objects.filter(name=NAME, seen_at__gt=now - NIGHTLY).exists():
+        return []
+    with lease.hold(NAME) as held:
+        if held is None:
+            return []
+        found = list(results())
+        bad = sorted({result.invariant.number for result in found if result.faults})
+        heartbeat.beat(NAME, " ".join(bad))
+    for result in found:
+        for fault in result.faults:
+            log.error("%s is violated: %s", result.invariant.number, fault)
+    return found
+
+
+def newest_broken() -> list[str]:
+    """The numbers that the newest nightly check found violated."""
+    kept = Heartbeat.objects.filter(name=NAME).values_list("detail", flat=True).first()
+    return kept.split() if kept else []
+
+
+@invariant("I2", "a match is one alert")
 def one_alert_a_match() -> Iterator[str]:
     """I2: an alert's id derives from its events, and is there once."""
     doubled = Alert.objects.values("alert_id").annotate(n=Count("pk")).filter(n__gt=1)
@@ -43,6 +127,7 @@ def one_alert_a_match() -> Iterator[str]:
             yield f"Alert {alert.pk} does not have the id of its events."
 
 
+@invariant("I4", "everything is searched or listed as a gap")
 def coverage_has_no_hole() -> Iterator[str]:
     """I4: up to covered_until everything is covered or listed as a gap."""
     for rule in Rule.objects.filter(covered_until__isnull=False):
@@ -54,6 +139,7 @@ def coverage_has_no_hole() -> Iterator[str]:
             yield f"{rule.name}: {hole.start or 'the beginning'} to {hole.end} is neither covered nor a gap."
 
 
+@invariant("I5", "cursors stand where good runs put them")
 def cursors_follow_runs() -> Iterator[str]:
     """I5: a rule's cursors stand where its last good run put them, or where enabling did."""
     for rule in Rule.objects.filter(covered_until__isnull=False):
@@ -68,6 +154,7 @@ def cursors_follow_runs() -> Iterator[str]:
             yield f"{rule.name}: covered_until is the end of a run that failed."
 
 
+@invariant("I7", "the journal is guarded and whole")
 def journal_holds() -> Iterator[str]:
     """I7: the journal is guarded, and its chains are whole."""
     for name in integrity.missing_triggers(connection):
@@ -76,6 +163,7 @@ def journal_holds() -> Iterator[str]:
         yield from journal.verify(stream)
 
 
+@invariant("I10", "the outbox comes to rest")
 def outbox_moves() -> Iterator[str]:
     """I10: nothing in the outbox is given up, or due for long."""
     now = timezone.now()
@@ -85,21 +173,12 @@ def outbox_moves() -> Iterator[str]:
         yield f"Outbox row {row.pk} ({row.kind}) has been due since {row.not_before}."
 
 
+@invariant("I11", "no run is called good that was not")
 def runs_say_what_happened() -> Iterator[str]:
     """I11: no run is called good that was not, and none is left running while nobody is at it."""
     for run in RuleRun.objects.filter(status=RunStatus.SUCCEEDED).exclude(error=""):
         yield f"Run {run.pk} succeeded and has an error: {run.error}"
-    lease = Lease.objects.filter(name=LEASE, expires_at__gt=timezone.now())
-    if not lease.exists():
+    held = Lease.objects.filter(name=LEASE, expires_at__gt=timezone.now())
+    if not held.exists():
         for run in RuleRun.objects.unfinished().exclude(trigger=RunTrigger.BACK):
             yield f"Run {run.pk} of {run.rule.name} is left running; the next wake closes it."
-
-
-CHECKS: tuple[Callable[[], Iterator[str]], ...] = (
-    one_alert_a_match,
-    coverage_has_no_hole,
-    cursors_follow_runs,
-    journal_holds,
-    outbox_moves,
-    runs_say_what_happened,
-)

@@ -131,6 +131,7 @@ def catalogue(*, actor: Actor) -> list[RuleFacts]:
     """Every rule that the actor may see, in the order of the list. One query."""
     rows = (
         Rule.objects.visible_to(actor)
+        .filter(is_canary=False)
         .order_by("-enabled", "name", "pk")
         .values_list("pk", "rule_id", "name", "type", "enabled", "current__tags", "current__threat")
     )

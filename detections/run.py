@@ -79,8 +79,11 @@ def fail_lost_runs() -> int:
     )
 
 
-def prune_runs(*, before: datetime) -> int:
-    """Delete succeeded runs without matches that began before a time. Returns how many."""
+def prune_runs(*, before: datetime, of_canary: bool = False) -> int:
+    """Delete succeeded runs without matches that began before a time. Returns how many.
+
+    of_canary: those of the canary's rule alone, which runs each minute.
+    """
     empty = RuleRun.objects.filter(
         status=RunStatus.SUCCEEDED,
         matches_found=0,
@@ -88,6 +91,8 @@ def prune_runs(*, before: datetime) -> int:
         alerts__isnull=True,
         back_search__isnull=True,
     )
+    if of_canary:
+        empty = empty.filter(rule__is_canary=True)
     return empty.delete()[1].get("detections.RuleRun", 0)
 
 

@@ -10,12 +10,13 @@ class TriageConfig(AppConfig):
     def ready(self) -> None:
         from detections import outbox
         from detections.signals import alerts_superseded, alerts_upgraded, rule_version_stored
-        from triage import guide_versions, holds, pivots, roles, routing
+        from triage import guide_versions, holds, invariants, pivots, roles, routing
 
         roles.connect(self)
         rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
         alerts_superseded.connect(routing.on_alerts_superseded, dispatch_uid="superseded_cases")
-        assert holds.open_case_windows
-        # Importing them has registered what they do for the outbox.
+        # Importing them has registered what they do.
+        assert holds.__name__
+        assert invariants.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -84,7 +84,7 @@ class _Cap:
 
     def holds_back(self, alert: Alert) -> bool:
         key = self._keys[alert.pk]
-        if not key or key in self._open or canary.is_canary(alert):
+        if not key or key in self._open or (alert.rule and alert.rule.is_canary):
             return False
         if alert.run_id is None:
             return _opened(alert, self._routed) >= _most(alert)
@@ -202,6 +202,8 @@ def _tally(routed: Routed, alert: Alert, way: str) -> None:
 def _place(alert: Alert, routed: Routed, actor: Actor) -> str:
     """Find or open the alert's case and mark the alert routed. Says which way it went."""
     _mark_routed(alert)
+    if canary.claim(alert):
+        return "canary"
     if Occurrence.objects.filter(alert=alert).exists():
         return ""
     key = case_key(alert)

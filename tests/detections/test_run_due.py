@@ -89,7 +89,7 @@ def test_it_does_not_wait_for_ever_for_a_worker(due, monkeypatch):
 def test_all_invariants_hold_after_a_run(due, capsys):
     call_command("run_due")
     call_command("check_invariants")
-    assert capsys.readouterr().out.endswith("6 invariants hold.\n")
+    assert capsys.readouterr().out.endswith("11 invariants hold.\n")
 
 
 def test_a_hole_in_the_coverage_is_found(due, capsys):

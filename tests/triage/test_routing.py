@@ -209,4 +209,5 @@ def test_a_case_says_that_late_telemetry_supersedes_its_alert(store, product, cl
     assert (
         "found that late telemetry supersedes: 1 occurrence" in client.get(f"/cases/{case.pk}/journal/").text
     )
-    assert "Telemetry that came later supersedes this match" in client.get(f"/cases/{case.pk}/journal/").text
+    shown = client.get(f"/cases/{case.pk}/", follow=True).text
+    assert "Telemetry that came later supersedes this match" in shown

@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from detections.actors import of_user
+from triage.models import Notification
 from triage.templatetags.marks import icon
 
 register = template.Library()
@@ -18,20 +20,44 @@ _SECTIONS = {
     "rules": {"rules", "rule", "searches", "search"},
     "health": {"health"},
     "imports": {"imports", "import", "quarantine"},
+    "notifications": {"notifications"},
 }
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: RequestContext, name: str, glyph: str, label: str) -> SafeString:
+def nav_link(context: RequestContext, name: str, glyph: str, label: str, count: str = "") -> SafeString:
     match = getattr(context.get("request"), "resolver_match", None)
     here = str(getattr(match, "url_name", "") or "").split("_")[0] in _SECTIONS[name]
     return format_html(
-        '<a class="rail-link" href="{}"{}>{}{}</a>',
+        '<a class="rail-link" href="{}"{}>{}{}{}</a>',
         reverse(name),
         format_html(' aria-current="{}"', "page") if here else "",
         icon(glyph),
         label,
+        count,
     )
+
+
+@register.simple_tag(takes_context=True)
+def notifications_link(context: RequestContext) -> SafeString | str:
+    """The link to the notifications with how many wait; nothing for who may not see them."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    # What the page's own actor may; error pages have none and ask anew.
+    actor = getattr(request, "actor", None) or (of_user(user) if user is not None else None)
+    if actor is None or not actor.can("triage.view_notification"):
+        return ""
+    waiting = Notification.objects.visible_to(actor).waiting().count()
+    count = (
+        format_html(
+            '<span class="rail-count" aria-hidden="true">{}</span><span class="hide">, {} waiting</span>',
+            waiting if waiting < 100 else "99+",
+            waiting,
+        )
+        if waiting
+        else ""
+    )
+    return nav_link(context, "notifications", "alert", "Alarms", count)
 
 
 @register.simple_tag(takes_context=True)

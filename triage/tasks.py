@@ -1,0 +1,44 @@
+"""Celery tasks that watch over the whole: thin doors, each idempotent and due by what the database says."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from detections import back_search, canary, imports, invariants, run, uploads
+from detections.actors import system
+from detections.broker import task
+from triage import notifications
+
+CHECK_ALARMS = "triage.tasks.check_alarms"
+SEND_CANARY = "triage.tasks.send_canary"
+HEAL = "triage.tasks.heal"
+CHECK_INVARIANTS = "triage.tasks.check_invariants"
+KEEP_CANARY_RUNS = timedelta(days=1)
+
+
+@task(CHECK_ALARMS)
+def check_alarms() -> None:
+    """Raise and end notifications."""
+    notifications.check(actor=system("alarm check"))
+
+
+@task(SEND_CANARY)
+def send_canary() -> None:
+    """Send a canary, if one is due."""
+    canary.send_if_due(actor=system("canary"))
+
+
+@task(HEAL)
+def heal() -> None:
+    """End what nobody works at any more, and delete what nobody needs."""
+    imports.fail_lost_imports()
+    back_search.fail_lost()
+    uploads.sweep()
+    canary.prune(before=timezone.now() - canary.KEEP)
+    run.prune_runs(before=timezone.now() - KEEP_CANARY_RUNS, of_canary=True)
+
+
+@task(CHECK_INVARIANTS)
+def check_invariants() -> None:
+    """Check the invariants, if the last check is a day old."""
+    invariants.check_nightly()
