@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 10
 HEARTBEAT_SECONDS = 10.0
 WATCH_SECONDS = 30
+PATIENCE_SECONDS = 60.0
 
 
 def entries() -> dict[str, dict[str, Any]]:
@@ -56,6 +57,7 @@ class CasewrightScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-ce
     """Dispatches everything but the rules: `wake` computes which of them are due, as one set."""
 
     _beaten_at = float("-inf")
+    _began = float("-inf")
 
     def enabled_models_qs(self) -> "QuerySet[PeriodicTask]":
         entries: QuerySet[PeriodicTask] = super().enabled_models_qs()
@@ -63,10 +65,13 @@ class CasewrightScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-ce
 
     def setup_schedule(self) -> None:
         """Write the product's entries; what was left of others of ours is overwritten."""
+        self._began = time.monotonic()
         self.update_from_dict(entries())
 
     def _watch(self) -> None:
         """A dead worker can't tell of itself: as long as none works, beat raises the notifications."""
+        if time.monotonic() - self._began < PATIENCE_SECONDS:
+            return  # the worker starts beside it
         worker = next(sign for sign in health.signs() if sign.name == "worker")
         if not worker.is_alive:
             notifications.check(actor=system("beat, without a worker"))

@@ -61,10 +61,17 @@ def _processes(now: datetime) -> Iterator[Alarm]:
 
 def _behind(now: datetime) -> Iterator[Alarm]:
     for rule in Rule.objects.runnable().filter(is_canary=False):
-        if health.is_behind(rule, now):
+        if health.is_behind(rule, now) and not _is_fresh(rule, now):
             until = f"{rule.covered_until:%Y-%m-%d %H:%M:%S} UTC" if rule.covered_until else "never"
             detail = f"Searched up to: {until}. It runs every {rule.interval_seconds} s."
             yield Alarm(f"rule_behind:{rule.pk}", "rule_behind", f"Behind its schedule: {rule.name}", detail)
+
+
+def _is_fresh(rule: Rule, now: datetime) -> bool:
+    """A rule that was just enabled has a look-back before it and no run behind it: not an alarm yet."""
+    if rule.last_run_at is not None or rule.due_since is None:
+        return False
+    return now - rule.due_since <= health.allowance(rule)
 
 
 def _runs() -> Iterator[Alarm]:

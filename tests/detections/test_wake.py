@@ -184,6 +184,12 @@ def test_beat_dispatches_the_product_s_entries_and_no_rule(store):
         "detections.tasks.wake",
         "detections.tasks.deliver_outbox",
         "detections.tasks.worker_heartbeat",
+        "triage.tasks.check_alarms",
+        "triage.tasks.send_canary",
+        "triage.tasks.heal",
+        "triage.tasks.check_invariants",
+        "detections.tasks.compact_store",
+        "detections.tasks.sweep_store",
         "detections.tasks.prune",
     }
 

@@ -125,6 +125,12 @@ def test_many_of_a_kind_are_told_as_one(well, product):
     assert Notification.objects.get().title == "12 rules are behind their schedule"
 
 
+def test_a_rule_that_was_just_enabled_is_not_behind_yet(well, product):
+    schedules.set_enabled(make_rule("new", enabled=False), True, actor=product)
+    assert check(product) == []
+    assert check(product, now=timezone.now() + timedelta(minutes=8))[-1].startswith("rule_behind")
+
+
 def test_quarantine_is_news_for_a_day(well, product):
     capture = Import.objects.create(status="partial")
     QuarantinedRecord.objects.create(capture=capture, file="f", reason="no time")

@@ -1,17 +1,20 @@
 """Detection health: what was searched, up to when, and what was not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Max, Min, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from detections import canary
 from detections import health as detection_health
 from detections.enums import GapReason, SegmentState
 from detections.health import RuleHealth
-from detections.models import Import, Segment
+from detections.models import Canary, Import, Segment
 from triage.views.doors import Asked, page
 
 PERIODS = {"6h": timedelta(hours=6), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
@@ -22,6 +25,7 @@ _FILLS = {
     GapReason.PARTIAL: "f-amber",
 }
 IMPORTS_SHOWN = 5
+CANARIES_SHOWN = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,33 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """One canary in the chart, in units of its picture. found: else it is missing, and the bar is full."""
+
+    canary: Canary
+    x: str
+    y: str
+    height: str
+    is_found: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RuleLine:
     health: RuleHealth
     stretches: tuple[Stretch, ...]
     is_tolerance_negative: bool
+
+
+def bars(canaries: Sequence[Canary]) -> tuple[Bar, ...]:
+    """The canaries' latencies, oldest first, on a picture 100 high with the slowest at its top."""
+    slowest = max((one.latency_seconds or 0 for one in canaries), default=0) or 1
+    return tuple(_bar(number, one, slowest) for number, one in enumerate(reversed(canaries)))
+
+
+def _bar(number: int, one: Canary, slowest: float) -> Bar:
+    latency = one.latency_seconds
+    height = 100.0 if latency is None else max(latency / slowest * 100, 2)
+    return Bar(one, f"{number * 10}", f"{100 - height:.1f}", f"{height:.1f}", latency is not None)
 
 
 @page
@@ -62,9 +89,22 @@ def health(request: Asked) -> HttpResponse:
         ),
         "segments": active.count(),
         "imports": Import.objects.visible_to(request.actor).select_related("started_by")[:IMPORTS_SHOWN],
+        "canary": _canary(request, now),
         "may_read_quarantine": request.actor.can("detections.view_quarantinedrecord"),
     }
     return render(request, "health/health.html", context)
+
+
+def _canary(request: Asked, now: datetime) -> dict[str, object]:
+    newest = list(Canary.objects.visible_to(request.actor)[:CANARIES_SHOWN])
+    return {
+        "is_on": canary.is_on(),
+        "every": timedelta(seconds=settings.CANARY_SECONDS),
+        "missing": canary.missing(now=now),
+        "newest": newest[0] if newest else None,
+        "slowest": max((one.latency_seconds or 0 for one in newest), default=0),
+        "bars": bars(newest),
+    }
 
 
 def _line(health: RuleHealth, since: datetime, now: datetime) -> RuleLine:

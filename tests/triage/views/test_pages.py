@@ -6,8 +6,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from detections.models import CoverageGap, CoveredWindow, Rule
-from tests.factories.cases import shipped_rule
+from detections.models import Canary, CoverageGap, CoveredWindow, Rule
+from tests.factories.cases import alert, shipped_rule
+from tests.factories.events import attack
+from tests.factories.rules import rule as make_rule
 from triage.views.health import _stretch
 
 pytestmark = pytest.mark.django_db
@@ -88,3 +90,25 @@ def test_a_broken_page_still_looks_like_the_product(client, ana, monkeypatch):
     reply = client.get("/")
     assert reply.status_code == 500
     assert "Casewright could not make this page" in reply.text
+
+
+def test_health_charts_the_canaries_and_says_which_is_missing(as_analyst, settings):
+    settings.CANARY_SECONDS = 3600
+    now = timezone.now()
+    alerts = [alert(make_rule(f"r{number}"), attack(now), now, name=f"a{number}") for number in range(2)]
+    for number, seconds in enumerate((20, 40)):
+        sent = now - timedelta(hours=3 - number)
+        Canary.objects.create(
+            nonce=f"n{number}",
+            created_at=sent,
+            sent_at=sent,
+            found_at=sent + timedelta(seconds=seconds),
+            alert=alerts[number],
+        )
+    lost = now - timedelta(hours=1)
+    Canary.objects.create(nonce="n2", created_at=lost, sent_at=lost)
+    shown = " ".join(as_analyst.get("/health/").text.split())
+    assert 'x="0" y="50.0" width="8" height="50.0"' in shown
+    assert 'class="f-red" x="20" y="0.0" width="8" height="100.0"' in shown
+    assert "the slowest took 40.0 s" in shown
+    assert "is in the event store, but no rule has found it" in shown
