@@ -12,7 +12,8 @@ TEST_ENV := CASEWRIGHT_DATA=$(CURDIR)/build/test LOG_LEVEL=WARNING
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 DEBIAN_PACKAGES := chromium fonts-inter fonts-jetbrains-mono postgresql
 
-.PHONY: help install demo run test test-quick lint format screenshots requirements dev system-packages
+.PHONY: help install demo run test test-quick lint format screenshots requirements dev system-packages \
+	faults faults-quick faults-mutate
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -92,3 +93,19 @@ system-packages:
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; } \
 		>build/apt.log 2>&1 </dev/null || { tail -5 build/apt.log; \
 		echo "Could not install $${missing[*]}; the tests that need them will be skipped."; }
+
+# Faults: docs/reliability.md says what each does and what it showed.
+FIGURES := build/results/faults.jsonl
+
+faults: dev system-packages ## every fault in its full number; figures in build/results (two hours or so)
+	@mkdir -p build/test build/results && rm -f $(FIGURES)
+	FAULTS=full FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults
+	@cat $(FIGURES)
+
+faults-quick: dev system-packages ## every fault a few times, as in make test
+	@mkdir -p build/test build/results && rm -f $(FIGURES)
+	FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults
+	@cat $(FIGURES)
+
+faults-mutate: dev ## take a safeguard away at a time: the fault tests must go red
+	$(TEST_ENV) $(BIN)/python -m tests.faults.mutations

@@ -29,25 +29,24 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
     kills, chance, killed, recoveries = number(20, 200), random.Random(1), 0, []
     with Stand(tmp_path / "data", database, workers=0, beats=0, CASEWRIGHT_WAKE_SECONDS=AT_ONCE) as stand:
         stand.send_attack("p-0")
-        whole = stand.driver.call("in_child")
-        for index in range(1, kills + 1):
-            stand.send_attack(f"p-{index}")
+        whole, sent = stand.driver.call("in_child"), 1
+        while killed < kills:
+            assert sent < 4 * kills, f"only {killed} of {sent} children were killed before they were done"
+            stand.send_attack(f"p-{sent}")
+            sent += 1
             killed += stand.driver.call("killed_work", chance.uniform(0, whole))
-            begin = time.monotonic()
-            if index % 5 == 0:
-                stand.driver.call("leases_expire")
+            stand.driver.call("leases_expire")
+            if sent % 5 == 0:
+                begin = time.monotonic()
                 stand.driver.call("work")
-                assert stand.driver.call("alerts") == index + 1
+                assert stand.driver.call("alerts") == sent
                 recoveries.append(time.monotonic() - begin)
-            else:
-                stand.driver.call("leases_expire")
         stand.driver.call("leases_expire")
         stand.driver.call("work")
         facts = stand.driver.call("ledger")
-        nothing_is_lost_or_doubled(facts, kills + 1)
+        nothing_is_lost_or_doubled(facts, sent)
         lost = [text for text in facts["runs_not_succeeded"] if "worker was lost" not in text]
         assert lost == []
-        assert killed >= kills / 2
         assert max(recoveries) < INTERVAL_SECONDS
         figure(
             "F1",
@@ -66,7 +65,7 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
 def test_a_whole_worker_killed_resumes_without_the_broker_s_help(database, tmp_path, figure):
     """F2. A worker with all its threads is killed and started again, as its supervisor does. Its lease
     ends by itself; the broker would hand its message out an hour later."""
-    kills, chance, recoveries = number(3, 50), random.Random(2), []
+    kills, chance, recoveries = number(2, 50), random.Random(2), []
     with Stand(tmp_path / "data", database) as stand:
         stand.send_attack("p-0")
         stand.wait_for_cases(1)
