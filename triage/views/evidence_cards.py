@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 
 from detections import ecs
+from detections.enums import TelemetryKind
 from triage.checks import is_alert
 from triage.enums import PivotState
 from triage.evidence import kind_word
@@ -55,6 +56,8 @@ class Card:
     def _silent_pill(self) -> str:
         if not self.is_asked:
             return "No hits · nothing to follow"
+        if self.reads_alerts:
+            return "No hits · all alerts searched"
         return "No hits · other hosts" if self.is_elsewhere else "No hits · host reporting"
 
     @property
@@ -64,6 +67,11 @@ class Card:
             any(clause["field"] == "host.id" and clause["excluded"] for clause in group)
             for group in self.run.query
         )
+
+    @property
+    def reads_alerts(self) -> bool:
+        """Whether it looked for alerts: these are kept here, whatever the host sends."""
+        return bool(self.run.kinds == [TelemetryKind.ALERT.value])
 
     @property
     def is_asked(self) -> bool:

@@ -55,9 +55,12 @@ def test_a_silence_says_what_was_searched(as_analyst, make_case, make_pivot):
     make_pivot(case, PivotState.NO_HITS, key="follower", query=[], reason="The children found nothing.")
     own = {"field": "host.id", "operator": "is", "values": ["h"], "excluded": True}
     make_pivot(case, PivotState.NO_HITS, key="elsewhere", query=[[own]])
+    make_pivot(case, PivotState.NO_HITS, key="alerts", kinds=["alert"])
     shown = " ".join(as_analyst.get(url(case)).text.split())
     assert "No hits · nothing to follow" in shown
     assert "No hits · other hosts" in shown
+    assert "No hits · all alerts searched" in shown
+    assert "Searched all alerts that are kept here and found no other." in shown
     assert "Searched all hosts but this one and found nothing." in shown
     assert "host reporting" not in shown
     assert "Searched and found nothing." not in shown
