@@ -175,12 +175,16 @@ def _of_archive(path: Path) -> Iterator[Source]:
     """The rule files of a tar archive, read in memory: nothing is unpacked, whatever its names say."""
     overlays: dict[str, bytes] = {}
     sources: list[Source] = []
+    unpacked = 0
     with tarfile.open(path) as archive:
         for member in archive:
             name = f"{path}:{member.name}"
             is_overlay = member.name.endswith(OVERLAY)
             if not member.isfile() or not (is_overlay or _is_rule(Path(member.name).name)):
                 continue
+            unpacked += member.size
+            if unpacked > LARGEST_EXPORT:
+                raise tarfile.ReadError(f"its rule files have more than {LARGEST_EXPORT} bytes together")
             problem = _too_large(member.size, LARGEST_RULE)
             stream = None if problem else archive.extractfile(member)
             content = stream.read() if stream else b""

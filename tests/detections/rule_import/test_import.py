@@ -1,5 +1,7 @@
 """What an import shows, stores and refuses."""
 
+import tarfile
+
 import pytest
 
 from detections import rule_import, schedules
@@ -247,6 +249,18 @@ def test_a_torn_archive_and_a_stranger_are_refused(look, tmp_path, write):
     (tmp_path / "half.tar.gz").write_bytes(b"\x1f\x8b\x08\x00half")
     found = look(tmp_path / "half.tar.gz", write("x", "rules.zip"), tmp_path / "absent.toml")
     assert [fault.split(":")[0] for fault in refusals(found)] == ["half.tar.gz", "rules.zip", "absent.toml"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(look, tmp_path, monkeypatch):
+    (tmp_path / "a.toml").write_text(toml_rule("a"))
+    with tarfile.open(tmp_path / "all.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "a.toml", "a.toml")
+    assert len(look(tmp_path / "all.tar.gz").new) == 1
+    monkeypatch.setattr("detections.rule_files.loading.LARGEST_EXPORT", 100)
+    assert refusals(look(tmp_path / "all.tar.gz")) == [
+        "all.tar.gz: can't be read: its rule files have more than 100 bytes together. "
+        "Nothing of it is imported. Check the path and the file."
+    ]
 
 
 def test_a_rule_that_changed_since_the_preview_stops_the_import(load, look, write, product):
