@@ -28,6 +28,7 @@ from detections.stores.embedded.eql_search import EqlSearcher
 from detections.stores.embedded.inventory import Inventory, faults, inventory
 from detections.stores.embedded.manifest import Manifest
 from detections.stores.embedded.reader import Reader
+from detections.stores.embedded.rule_set import LEAST_QUERIES, Plans, SetSearcher
 from detections.stores.embedded.segment_files import SegmentFiles
 from detections.stores.embedded.sweeping import Swept, swept
 
@@ -49,6 +50,8 @@ class EmbeddedStore:
     ) -> None:
         self.catalogue, self.clock = catalogue, clock
         self.reader = Reader(SegmentFiles(folder), manifest, Connection())
+        self.plans = Plans()
+        self._known: tuple[int, FieldCatalogue] | None = None
         self.appender = Appender(self.reader, catalogue, clock)
 
     def head(self) -> int:
@@ -63,6 +66,8 @@ class EmbeddedStore:
         timeout: timedelta | None = None,
     ) -> list[EqlAnswer]:
         searcher = EqlSearcher(self.reader, self.known_fields(), region, limit, timeout)
+        if len(searches) >= LEAST_QUERIES:
+            return SetSearcher(searcher, self.plans).answers(searches)
         return [searcher.answer(search) for search in searches]
 
     def search(self, filters: Filters, window: Window, *, limit: int, head: int | None = None) -> Page:
@@ -78,7 +83,11 @@ class EmbeddedStore:
         return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
 
     def known_fields(self) -> FieldCatalogue:
-        return self.catalogue.merged(self.reader.manifest.fields().values())
+        seen = self.reader.manifest.fields()
+        # Fields are only ever added, and keep their type.
+        if self._known is None or self._known[0] != len(seen):
+            self._known = len(seen), self.catalogue.merged(seen.values())
+        return self._known[1]
 
     def append(self, events: Sequence[MappedEvent], *, batch: str) -> Appended:
         return self.appender.append(events, batch)

@@ -26,7 +26,7 @@ from detections.stores.embedded.regions import Extent, Span, meeting, neighbourh
 
 
 @dataclass(frozen=True, slots=True)
-class _Complete:
+class Complete:
     """The events of one match, before they are fetched."""
 
     events: tuple[Found, ...]
@@ -84,10 +84,10 @@ class _Pass:
             candidates = self._candidates(allowed, spans, searched=False)
         complete = [
             match
-            for match in _matches(self.search, candidates)
+            for match in matches(self.search, candidates)
             if any(extent.holds(found.time, found.arrival, found.ingest) for found in match.events)
         ]
-        return self._answered(_piped(self.search, complete))
+        return self._answered(piped(self.search, complete))
 
     def _bounds(self, spans: dict[str, Span | None], near: Sequence[Span]) -> dict[str, Span]:
         """Leave out the segments that hold nothing of their span, nor of the ranges to stay in."""
@@ -112,7 +112,7 @@ class _Pass:
         statement = sql.statement(numbered, near, extent, searched=searched)
         return found_rows(sql, scan.run(statement, sql.parameters, timeout=self.searcher.remaining()))
 
-    def _answered(self, complete: list[_Complete]) -> EqlAnswer:
+    def _answered(self, complete: list[Complete]) -> EqlAnswer:
         kept = complete[: self.searcher.limit]
         scan = self.searcher.reader.scan(self.read.values())
         places = [found.place for match in kept for found in match.events]
@@ -127,19 +127,19 @@ class _Pass:
         return completeness(self.read.values(), truncated=truncated)
 
 
-def _matches(search: EqlSearch, candidates: list[Found]) -> list[_Complete]:
+def matches(search: EqlSearch, candidates: list[Found]) -> list[Complete]:
     """The matches among candidates in order, ordered by their last event."""
     query = search.query
     if isinstance(query, SequenceQuery):
         rows = find_sequences(query, (_candidate(query, found) for found in candidates))
-        return [_Complete(tuple(event for event in row.events if event), row.keys) for row in rows]
+        return [Complete(tuple(event for event in row.events if event), row.keys) for row in rows]
     if isinstance(query, SampleQuery):
         sampled = (
             Sampled(found, {n: keys for n in found.stages if (keys := _keys(query.stages[n], found))})
             for found in candidates
         )
-        return [_Complete(sample.events, sample.keys) for sample in find_samples(query, sampled)]
-    return [_Complete((found,)) for found in candidates]
+        return [Complete(sample.events, sample.keys) for sample in find_samples(query, sampled)]
+    return [Complete((found,)) for found in candidates]
 
 
 def _candidate(query: SequenceQuery, found: Found) -> Candidate[Found]:
@@ -152,7 +152,8 @@ def _keys(stage: Stage, found: Found) -> tuple[Key, ...]:
     return joined_keys([found.keys[key.name] for key in stage.keys], [key.optional for key in stage.keys])
 
 
-def _piped(search: EqlSearch, matches: list[_Complete]) -> list[_Complete]:
+def piped(search: EqlSearch, found: list[Complete]) -> list[Complete]:
+    """What the query's pipes leave of its matches."""
     for pipe in search.query.pipes:
-        matches = matches[: pipe.count] if pipe.kind is PipeKind.HEAD else matches[-pipe.count :]
-    return matches
+        found = found[: pipe.count] if pipe.kind is PipeKind.HEAD else found[-pipe.count :]
+    return found

@@ -110,6 +110,17 @@ def neighbourhood(times: Iterable[int], reach: timedelta) -> list[Span]:
     return [Span(low, high) for low, high in _coalesced(merged)]
 
 
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Few ranges that hold all of these, which are closed on both sides."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted((span.low or 0, span.high or 0) for span in spans):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return [Span(low, high) for low, high in _coalesced(merged)]
+
+
 def _coalesced(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join ranges over their smallest gaps until few are left."""
     gaps = sorted(range(1, len(ranges)), key=lambda i: ranges[i][0] - ranges[i - 1][1])

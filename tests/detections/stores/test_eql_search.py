@@ -20,8 +20,11 @@ def search(query, **options):
 
 
 def matches(store, query, region=EVERYTHING, limit=100, **options):
-    [answer] = store.search_eql([search(query, **options)], region, limit=limit)
+    asked = search(query, **options)
+    [answer] = store.search_eql([asked], region, limit=limit)
     assert answer.error == ""
+    as_a_set = store.search_eql([asked] * 4, region, limit=limit)
+    assert [(one.error, one.matches) for one in as_a_set] == [("", answer.matches)] * 4
     return [names(match.events) for match in answer.matches]
 
 

@@ -98,6 +98,8 @@ class History:
         region = Region(None if self.after is None else at(self.after), at(until), self.mark, head)
         [answer] = self.store.search_eql([self.search], region, limit=100_000)
         assert answer.error == ""
+        as_a_set = self.store.search_eql([self.search] * 4, region, limit=100_000)
+        assert [one.matches for one in as_a_set] == [answer.matches] * 4
         found = {tuple(one.document["event"]["id"] for one in match.events) for match in answer.matches}
         assert found == self._expected(head, until)
         self.found |= found

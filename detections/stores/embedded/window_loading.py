@@ -1,0 +1,273 @@
+"""Read the rows of a window straight from the files, column by column, texts as codes of their dictionary."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from detections.stores.embedded.columns import EPOCH, MICROSECOND, TIMESTAMP, micros
+from detections.stores.embedded.connection import UnreadableError
+from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.regions import Extent, Span
+from detections.stores.embedded.segment_files import SegmentFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows of a window are: `_row` and the like, a row each. path: the number of its segment."""
+
+    segment: pa.Array
+    row: pa.Array
+    time: pa.Array
+    ingest: pa.Array
+    arrival: pa.Array
+    nth: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The rows of one segment that belong to the window. mask: over the rows of its groups; None is all."""
+
+    segment: Segment
+    file: pq.ParquetFile
+    groups: list[int]
+    mask: pa.Array | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedWindow:
+    """The rows of a window: where they are, and their columns when asked for."""
+
+    segments: tuple[Segment, ...]
+    parts: tuple[_Chosen, ...]
+    places: Place | None
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    def columns(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
+        """Those of the physical columns that some segment has, each over all rows."""
+        wanted = [name for name in names if any(name in part.segment.columns for part in self.parts)]
+        if not wanted:
+            return {}
+        try:
+            tables = [_table(part, wanted) for part in self.parts]
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(error, self.segments) from error
+        return {
+            name: _together(
+                [
+                    table[name] if name in table.column_names else part.rows
+                    for part, table in zip(self.parts, tables, strict=True)
+                ]
+            )
+            for name in wanted
+        }
+
+
+def _table(part: _Chosen, names: Sequence[str]) -> pa.Table:
+    held = [name for name in names if name in part.segment.columns]
+    table = part.file.read_row_groups(part.groups, columns=held) if held else pa.table({})
+    if part.mask is not None and held:
+        table = table.filter(part.mask)
+    return table
+
+
+def _together(found: Sequence[pa.ChunkedArray | int]) -> pa.Array:
+    """One column over all parts; a number stands for so many rows without a value."""
+    kind = next(one.type for one in found if not isinstance(one, int))
+    chunks: list[pa.Array] = []
+    for one in found:
+        chunks.extend([pa.nulls(one, kind)] if isinstance(one, int) else one.chunks)
+    if pa.types.is_list(kind):
+        return _lists(chunks, kind)
+    return _codes(chunks, kind)
+
+
+def _codes(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
+    held = pa.chunked_array(chunks, kind)
+    if pa.types.is_dictionary(kind):
+        held = held.unify_dictionaries()
+    one = held.combine_chunks()
+    return one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one
+
+
+def _lists(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
+    """Lists of codes have to be brought to one dictionary by hand."""
+    values = _codes([chunk.flatten() for chunk in chunks], kind.value_type)
+    lengths = pa.chunked_array([pc.list_value_length(chunk).fill_null(0) for chunk in chunks])
+    total = pc.cumulative_sum(lengths.combine_chunks().cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), total])
+    return pa.ListArray.from_arrays(offsets, values)
+
+
+def loaded(
+    files: SegmentFiles,
+    segments: Sequence[Segment],
+    bounds: Mapping[str, Span],
+    extent: Extent,
+    clock: str,
+    *,
+    searched: bool,
+    near: Sequence[Span] = (),
+) -> LoadedWindow:
+    """The rows of some segments within their bounds.
+
+    searched: the rows of the region; without it, the rows beside it that may be read. near: ranges of time to
+    stay in, if any. Raises UnreadableError.
+    """
+    chosen = [segment for segment in segments if segment.readable and segment.path in bounds]
+    parts: list[_Chosen] = []
+    places: list[list[pa.Array]] = []
+    for number, segment in enumerate(chosen):
+        try:
+            found = _rows(files, segment, bounds[segment.path], near, clock)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(error, [segment]) from error
+        if found is None:
+            continue
+        file, groups, table = found
+        mask = _mask(table, bounds[segment.path], near, extent, searched=searched)
+        count = pc.sum(mask).as_py() or 0
+        if count:
+            whole = count == table.num_rows
+            kept = table if whole else table.filter(mask)
+            parts.append(_Chosen(segment, file, groups, None if whole else mask, count))
+            places.append([pa.repeat(pa.scalar(number, pa.int32()), count), *kept.columns])
+    return LoadedWindow(tuple(chosen), tuple(parts), _placed(places))
+
+
+def _placed(places: list[list[pa.Array]]) -> Place | None:
+    if not places:
+        return None
+    together = []
+    for columns in zip(*places, strict=True):
+        chunks = [chunk for column in columns for chunk in getattr(column, "chunks", [column])]
+        together.append(pa.concat_arrays(chunks))
+    return Place(*together)
+
+
+def _rows(
+    files: SegmentFiles, segment: Segment, bound: Span, near: Sequence[Span], clock: str
+) -> tuple[pq.ParquetFile, list[int], pa.Table] | None:
+    """The row groups that may hold rows of the window, and where each of their rows is."""
+    path = str(files.absolute(segment.path))
+    texts = _texts(path, segment.bytes)
+    file = pq.ParquetFile(path, metadata=_metadata(path, segment.bytes), read_dictionary=texts)
+    groups = _groups(file.metadata, clock, bound, near)
+    if not groups:
+        return None
+    own = ["_ingest", "_arrived", "_place"] if segment.is_merged else []
+    table = file.read_row_groups(groups, columns=["_row", clock, *own])
+    rows = table.num_rows
+    if segment.is_merged:
+        ingest, arrival, nth = table["_ingest"], table["_arrived"].cast(pa.int64()), table["_place"]
+    else:
+        ingest = _constant(segment.ingest, rows)
+        arrival, nth = _constant(micros(segment.arrival), rows), table["_row"]
+    time = table[clock].cast(TIMESTAMP).cast(pa.int64())
+    return file, groups, pa.table([table["_row"], time, ingest, arrival, nth], names=list("rtian"))
+
+
+def _constant(value: int, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.int64()), rows)
+
+
+def _groups(metadata: pq.FileMetaData, clock: str, bound: Span, near: Sequence[Span]) -> list[int]:
+    column = metadata.schema.names.index(clock)
+    found = []
+    for number in range(metadata.num_row_groups):
+        ends = metadata.row_group(number).column(column).statistics
+        if ends is None or not ends.has_min_max:
+            if ends is None or ends.null_count != metadata.row_group(number).num_rows:
+                found.append(number)
+            continue
+        low, high = (
+            (end.replace(tzinfo=None) - EPOCH.replace(tzinfo=None)) // MICROSECOND
+            for end in (ends.min, ends.max)
+        )
+        if bound.meets(low, high) and (not near or any(span.meets(low, high) for span in near)):
+            found.append(number)
+    return found
+
+
+def _mask(table: pa.Table, bound: Span, near: Sequence[Span], extent: Extent, *, searched: bool) -> pa.Array:
+    time = table["t"]
+    mask = pc.is_valid(time)
+    if bound.low is not None:
+        mask = pc.and_kleene(mask, pc.greater_equal(time, bound.low))
+    if bound.high is not None:
+        mask = pc.and_kleene(mask, pc.less_equal(time, bound.high))
+    if near:
+        mask = pc.and_kleene(mask, _any([span_mask(time, span) for span in near]))
+    if bound.by_row:
+        mask = pc.and_kleene(mask, _allowed(table, extent))
+    in_region = _searched(table, extent)
+    mask = pc.and_kleene(mask, in_region if searched else pc.invert(in_region))
+    return mask.combine_chunks().fill_null(False)
+
+
+def span_mask(time: pa.Array, span: Span) -> pa.Array:
+    """The times in a range."""
+    parts = [pc.is_valid(time)]
+    if span.low is not None:
+        parts.append(pc.greater_equal(time, span.low))
+    if span.high is not None:
+        parts.append(pc.less_equal(time, span.high))
+    found = parts[0]
+    for part in parts[1:]:
+        found = pc.and_kleene(found, part)
+    return found
+
+
+def _any(masks: Iterable[pa.Array]) -> pa.Array:
+    first, *others = masks
+    for mask in others:
+        first = pc.or_kleene(first, mask)
+    return first
+
+
+def _allowed(table: pa.Table, extent: Extent) -> pa.Array:
+    """`Extent.condition` over Arrow: what may be read."""
+    position = pc.min_element_wise(table["t"], table["a"])
+    return pc.and_kleene(pc.less_equal(table["i"], extent.head), pc.less_equal(position, extent.until))
+
+
+def _searched(table: pa.Table, extent: Extent) -> pa.Array:
+    """`Extent.holds` over Arrow."""
+    allowed = _allowed(table, extent)
+    if extent.after is None:
+        return allowed
+    position = pc.min_element_wise(table["t"], table["a"])
+    fresh = pc.or_kleene(pc.greater(table["i"], extent.mark), pc.greater(position, extent.after))
+    return pc.and_kleene(allowed, fresh)
+
+
+def _unreadable(error: Exception, segments: Sequence[Segment]) -> UnreadableError:
+    found = UnreadableError(str(error))
+    found.segments = segments
+    return found
+
+
+# A footer of a hundred columns and a few row groups takes a millisecond to parse. Files never change; the
+# size tells one that was damaged and put back.
+@lru_cache(maxsize=512)
+def _metadata(path: str, _bytes: int) -> pq.FileMetaData:
+    return pq.read_metadata(path)
+
+
+@lru_cache(maxsize=512)
+def _texts(path: str, size: int) -> tuple[str, ...]:
+    """The columns of texts in one segment, by their path in the file."""
+    schema = _metadata(path, size).schema
+    found = []
+    for number in range(len(schema)):
+        column = schema.column(number)
+        if column.physical_type == "BYTE_ARRAY" and not column.path.startswith("_"):
+            found.append(column.path)
+    return tuple(found)

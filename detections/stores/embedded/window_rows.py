@@ -1,0 +1,239 @@
+"""The rows of a window laid out for many rules at once: by field and distinct value, rows as bits.
+
+Implements `detections.hunt.rows.Rows` over Arrow: each leaf of a condition is decided on the distinct values
+of its field, once for all rules, and what it says about the rows is one whole number.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detections.eql.fields import Field
+from detections.hunt.rows import Bits, Column, Rows
+from detections.stores.embedded import columns
+
+# Loads physical columns of the window; those that no segment has are left out.
+Loading = Callable[[Sequence[str]], Mapping[str, pa.Array]]
+
+
+class WindowRows(Rows):
+    """Some rows of the store. `fields`: what the rules may ask for, loaded together at the first question."""
+
+    def __init__(self, count: int, load: Loading, fields: Iterable[Field]) -> None:
+        super().__init__(())
+        self._count, self._load = count, load
+        self._fields = {field.name: field for field in fields}
+        self._loaded: dict[str, _Values] = {}
+        self.everything = (1 << count) - 1
+        self.taken = _Documents(self)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def column(self, field: Field) -> "WindowColumn":
+        found = self._columns.get(field.name)
+        if found is None:
+            found = self._columns[field.name] = WindowColumn(self._parts(field), self)
+        assert isinstance(found, WindowColumn)
+        return found
+
+    def values(self, row: int, field: Field) -> list[Any]:
+        return self.column(field).values_of(row)
+
+    def load(self, fields: Iterable[Field]) -> None:
+        """Read the columns of some fields together: one pass over the files instead of one a field."""
+        wanted = [
+            columns.physical(field.name, several=several)
+            for field in fields
+            if field.name not in self._columns
+            for several in (False, True)
+        ]
+        fresh = [name for name in wanted if name not in self._loaded]
+        found = self._load(fresh)
+        for name in fresh:
+            self._loaded[name] = _Values.of(found[name]) if name in found else _Values.none()
+
+    def _parts(self, field: Field) -> list["_Values"]:
+        self.load([field])
+        names = [columns.physical(field.name, several=several) for several in (False, True)]
+        return [part for name in names if (part := self._loaded.pop(name)).codes is not None]
+
+    @cached_property
+    def numbers(self) -> pa.Array:
+        """The number of every row."""
+        return pa.array(range(self._count), pa.int32())
+
+
+class _Values:
+    """One physical column: codes of its distinct values. parents: the row of each code of a list column."""
+
+    def __init__(self, codes: Any, distinct: Any, parents: Any) -> None:
+        self.codes, self.distinct, self.parents = codes, distinct, parents
+
+    @classmethod
+    def none(cls) -> "_Values":
+        return cls(None, None, None)
+
+    @classmethod
+    def of(cls, held: pa.Array) -> "_Values":
+        parents = None
+        if pa.types.is_list(held.type):
+            parents, held = pc.list_parent_indices(held).cast(pa.int32()), held.flatten()
+        if not pa.types.is_dictionary(held.type):
+            held = held.dictionary_encode()
+        return cls(held.indices, held.dictionary, parents)
+
+
+def _python(values: pa.Array) -> list[Any]:
+    """Values as the Python back end reads them: dates as text, to the microsecond."""
+    if pa.types.is_timestamp(values.type):
+        return [value and f"{value.isoformat()}Z" for value in values.to_pylist()]
+    found: list[Any] = values.to_pylist()
+    return found
+
+
+class WindowColumn(Column):
+    """One field over the rows of a window."""
+
+    def __init__(self, parts: Sequence[_Values], rows: WindowRows) -> None:
+        self._parts, self._rows = parts, rows
+        self._distinct = [_python(part.distinct) for part in parts]
+        self._codes: list[dict[Any, int]] = [
+            {value: code for code, value in enumerate(distinct)} for distinct in self._distinct
+        ]
+        together = dict.fromkeys(value for codes in self._codes for value in codes if value is not None)
+        super().__init__(together, len(rows))  # type: ignore[arg-type]  # only membership is asked
+
+    def rows_with(self, value: Any) -> Bits:
+        found = self._bits.get(value)
+        if found is None:
+            found = self._bits[value] = self._with_codes(
+                [[codes[value]] if value in codes else [] for codes in self._codes]
+            )
+        return found
+
+    def rows_with_any(self, values: Iterable[Any]) -> Bits:
+        wanted = list(values)
+        return self._with_codes(
+            [[codes[value] for value in wanted if value in codes] for codes in self._codes]
+        )
+
+    @property
+    def present(self) -> Bits:
+        if self._present is None:
+            self._present = 0
+            for part in self._parts:
+                self._present |= self._bits_of(part, pc.is_valid(part.codes))
+        return self._present
+
+    def values_of(self, row: int) -> list[Any]:
+        """The values of one row."""
+        found: list[Any] = []
+        for part, distinct in zip(self._parts, self._distinct, strict=True):
+            for code in _codes_of(part, row):
+                if code is not None and distinct[code] is not None:
+                    found.append(distinct[code])
+        return found
+
+    def values_in(self, rows: Bits) -> set[Any]:
+        """The distinct values of some rows."""
+        found: set[Any] = set()
+        mask = mask_of(rows, self.width)
+        for part, distinct in zip(self._parts, self._distinct, strict=True):
+            chosen = mask if part.parents is None else mask.take(part.parents)
+            codes = pc.unique(part.codes.filter(chosen)).to_pylist()
+            found.update(distinct[code] for code in codes if code is not None)
+        found.discard(None)
+        return found
+
+    def _with_codes(self, wanted: Sequence[Sequence[int]]) -> Bits:
+        found = 0
+        for part, codes in zip(self._parts, wanted, strict=True):
+            if len(codes) == 1:
+                found |= self._bits_of(part, pc.equal(part.codes, pa.scalar(codes[0], part.codes.type)))
+            elif codes:
+                chosen = pa.array(codes, part.codes.type)
+                found |= self._bits_of(part, pc.is_in(part.codes, value_set=chosen))
+        return found
+
+    def _bits_of(self, part: _Values, mask: pa.Array) -> Bits:
+        mask = mask.fill_null(False)
+        if part.parents is not None:
+            mask = pc.is_in(self._rows.numbers, value_set=part.parents.filter(mask))
+        return bits_of_mask(mask)
+
+
+def _codes_of(part: _Values, row: int) -> Iterator[int | None]:
+    if part.parents is None:
+        yield part.codes[row].as_py()
+        return
+    first = _first_at_least(part.parents, row)
+    while first < len(part.parents) and part.parents[first].as_py() == row:
+        yield part.codes[first].as_py()
+        first += 1
+
+
+def _first_at_least(parents: pa.Array, row: int) -> int:
+    low, high = 0, len(parents)
+    while low < high:
+        middle = (low + high) // 2
+        if parents[middle].as_py() < row:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def bits_of_mask(mask: pa.Array) -> Bits:
+    """A mask without nulls as bits."""
+    if isinstance(mask, pa.ChunkedArray):
+        mask = mask.combine_chunks()
+    if not len(mask):
+        return 0
+    shift = mask.offset & 7
+    size = (mask.offset + len(mask) + 7) // 8
+    data = mask.buffers()[1][mask.offset // 8 : size]
+    bits: Bits = int.from_bytes(data, "little") >> shift & ((1 << len(mask)) - 1)
+    return bits
+
+
+def mask_of(rows: Bits, count: int) -> pa.BooleanArray:
+    """Bits as a mask over so many rows."""
+    data = pa.py_buffer(rows.to_bytes((count + 7) // 8 or 1, "little"))
+    return pa.BooleanArray.from_buffers(pa.bool_(), count, [None, data])
+
+
+class _Document(Mapping[str, Any]):
+    """The fields of one row, as conditions over several fields read them."""
+
+    def __init__(self, rows: WindowRows, row: int) -> None:
+        self._rows, self._row = rows, row
+
+    def __getitem__(self, name: str) -> Any:
+        field = self._rows._fields.get(name)
+        values = self._rows.values(self._row, field) if field else []
+        if not values:
+            raise KeyError(name)
+        return values if len(values) > 1 else values[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows._fields)
+
+    def __len__(self) -> int:
+        return len(self._rows._fields)
+
+
+class _Documents(Sequence[Any]):
+    """The rows of a window as documents, made when they are asked for."""
+
+    def __init__(self, rows: WindowRows) -> None:
+        self._rows = rows
+
+    def __getitem__(self, row: Any) -> Any:
+        return _Document(self._rows, row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
