@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 
-from detections import integrity
+from detections import integrity, run
 
 
 @register()
@@ -38,6 +38,14 @@ def settings_fit(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
                 f"CASEWRIGHT_WAKE_SECONDS is {settings.WAKE_SECONDS}.",
                 hint="Set it to 1 or more; 30 is usual.",
                 id="detections.E003",
+            )
+        )
+    if not 0 < settings.SEARCH_TIMEOUT_SECONDS < run.LONGEST.total_seconds():
+        found.append(
+            Error(
+                f"CASEWRIGHT_SEARCH_TIMEOUT is {settings.SEARCH_TIMEOUT_SECONDS}.",
+                hint=f"Set it to more than 0 and less than {run.LONGEST.total_seconds():.0f}; 120 is usual.",
+                id="detections.E005",
             )
         )
     return found

@@ -1,6 +1,8 @@
 """Search a set of rules over a region: at once, and in parts where the store can't give everything."""
 
 import logging
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 # How many matches of one query are held in memory at a time. More are searched for in parts.
 LIMIT = 2_000
 LARGEST_LIMIT = 64_000
+OUT_OF_TIME = "The wake's time was up before this rule was searched. The next one searches the same region."
 
 
 @dataclass
@@ -72,49 +75,72 @@ def reach(query: Query, lookback: timedelta) -> timedelta:
     return timedelta() if isinstance(query, EventQuery) else lookback
 
 
-def search(store: EventStore, rules: Sequence[RuleSearch], region: Region, *, limit: int = LIMIT) -> None:
+def search(
+    store: EventStore,
+    rules: Sequence[RuleSearch],
+    region: Region,
+    *,
+    limit: int = LIMIT,
+    deadline: float = math.inf,
+) -> None:
     """Search all rules over the region; each one's findings say what came of it.
 
-    A query that fails takes down no other. A store that fails, fails them all; nothing is raised.
+    A query that fails takes down no other. A store that fails, fails them all; nothing is raised. deadline:
+    a moment of the monotonic clock after which nothing is begun; what is left then fails.
     """
     going = [one for one in rules if not one.findings.error]
     if not going:
         return
     searches = [search for one in going for search in one.searches]
-    timeout = timedelta(seconds=settings.SEARCH_TIMEOUT_SECONDS)
+    left = deadline - time.monotonic()
+    if left <= 0:
+        for one in going:
+            one.findings.fail(RunStatus.FAILED, OUT_OF_TIME)
+        return
+    timeout = timedelta(seconds=min(settings.SEARCH_TIMEOUT_SECONDS, left))
     try:
         answers = iter(store.search_eql(searches, region, limit=limit, timeout=timeout))
     except SearchTimeoutError as error:
-        _after_timeout(store, going, region, limit, error)
+        _after_timeout(store, going, region, limit, deadline, error)
     except StoreError as error:
         log.warning("The event store could not answer: %s", error)
         for one in going:
             one.findings.fail(RunStatus.FAILED, str(error))
     else:
         for one in going:
-            _take(store, one, [next(answers) for _ in one.searches], region, limit)
+            _take(store, one, [next(answers) for _ in one.searches], region, limit, deadline)
 
 
 def _after_timeout(
-    store: EventStore, rules: Sequence[RuleSearch], region: Region, limit: int, error: SearchTimeoutError
+    store: EventStore,
+    rules: Sequence[RuleSearch],
+    region: Region,
+    limit: int,
+    deadline: float,
+    error: SearchTimeoutError,
 ) -> None:
     """One slow query must not fail the others of its set."""
     if len(rules) == 1:
         rules[0].findings.fail(RunStatus.FAILED, str(error))
         return
     middle = len(rules) // 2
-    search(store, rules[:middle], region, limit=limit)
-    search(store, rules[middle:], region, limit=limit)
+    search(store, rules[:middle], region, limit=limit, deadline=deadline)
+    search(store, rules[middle:], region, limit=limit, deadline=deadline)
 
 
 def _take(
-    store: EventStore, one: RuleSearch, answers: Sequence[EqlAnswer], region: Region, limit: int
+    store: EventStore,
+    one: RuleSearch,
+    answers: Sequence[EqlAnswer],
+    region: Region,
+    limit: int,
+    deadline: float,
 ) -> None:
     failed = next((answer.error for answer in answers if answer.error), "")
     if failed:
         one.findings.fail(RunStatus.FAILED, failed)
     elif any(answer.completeness.truncated for answer in answers):
-        _search_in_parts(store, one, answers, region, limit)
+        _search_in_parts(store, one, answers, region, limit, deadline)
     else:
         for answer in answers:
             one.findings.matches.extend(answer.matches)
@@ -124,15 +150,20 @@ def _take(
 
 
 def _search_in_parts(
-    store: EventStore, one: RuleSearch, answers: Sequence[EqlAnswer], region: Region, limit: int
+    store: EventStore,
+    one: RuleSearch,
+    answers: Sequence[EqlAnswer],
+    region: Region,
+    limit: int,
+    deadline: float,
 ) -> None:
     """More matches than the limit: cut the region by time, or, where all are at one moment, take more."""
     parts = next((found for at in _cuts(answers) if (found := halves(region, at))), None)
     if parts:
         for part in parts:
-            search(store, [one], part, limit=limit)
+            search(store, [one], part, limit=limit, deadline=deadline)
     elif limit < LARGEST_LIMIT:
-        search(store, [one], region, limit=limit * 4)
+        search(store, [one], region, limit=limit * 4, deadline=deadline)
     else:
         one.findings.fail(
             RunStatus.TRUNCATED,

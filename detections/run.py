@@ -5,10 +5,11 @@ that its region is searched again; a run whose rule somebody else took meanwhile
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
 from django.db.models import Case, F, When
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 ROUTE_ALERTS = "route_alerts"
 WORKER_LOST = "The worker was lost while it ran. The next run searches the same region again."
 GAPS_A_RUN = 20
+# Threads can't be killed, so a set of rules gives up by itself: what is left by then is searched next time.
+# A single search has to end well before (CASEWRIGHT_SEARCH_TIMEOUT).
+LONGEST = timedelta(minutes=15)
 
 
 @dataclass
@@ -60,10 +64,11 @@ def run_rules(
         head, refusal = store.head(), ""
     except StoreError as error:
         head, refusal = None, str(error)
+    deadline = time.monotonic() + LONGEST.total_seconds()
     jobs = [_begin(rule, trigger, now, head, refusal) for rule in claimed]
-    _work(store, jobs, actor=actor, now=now)
-    fills = [] if head is None else _gap_jobs(jobs, trigger, now, head)
-    _work(store, fills, actor=actor, now=now)
+    _work(store, jobs, actor=actor, now=now, deadline=deadline)
+    fills = [] if head is None or time.monotonic() > deadline else _gap_jobs(jobs, trigger, now, head)
+    _work(store, fills, actor=actor, now=now, deadline=deadline)
     return [job.run for job in (*jobs, *fills)]
 
 
@@ -163,13 +168,16 @@ def _gap_jobs(jobs: Sequence[_Job], trigger: RunTrigger, now: datetime, head: in
     return fills
 
 
-def _work(store: EventStore, jobs: Sequence[_Job], *, actor: Actor, now: datetime) -> None:
+def _work(
+    store: EventStore, jobs: Sequence[_Job], *, actor: Actor, now: datetime, deadline: float = math.inf
+) -> None:
     """Search rules that have the same region as one set; commit each rule for itself."""
     by_region: dict[Region, list[_Job]] = {}
     for job in jobs:
         by_region.setdefault(job.region, []).append(job)
     for region, group in by_region.items():
-        rule_search.search(store, [job.search for job in group if job.search], region)
+        searches = [job.search for job in group if job.search]
+        rule_search.search(store, searches, region, deadline=deadline)
         for job in group:
             _finish(job, actor=actor, now=now)
 

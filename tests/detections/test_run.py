@@ -324,3 +324,13 @@ def test_journal_of_a_rule_holds(store):
     go(rule)
     entry = JournalEntry.objects.filter(stream__name=f"rule:{rule.pk}").last()
     assert journal.verify(entry.stream) == []
+
+
+def test_a_set_of_rules_gives_up_in_time_and_goes_on_with_the_next(store, monkeypatch):
+    made = [enabled("a"), enabled("b")]
+    monkeypatch.setattr(run, "LONGEST", -run.LONGEST)
+    runs = run.run_rules(made, actor=ACTOR, trigger=RunTrigger.SCHEDULE)
+    assert {(one.status, one.error) for one in runs} == {("failed", rule_search.OUT_OF_TIME)}
+    monkeypatch.undo()
+    runs = run.run_rules(made, actor=ACTOR, trigger=RunTrigger.SCHEDULE)
+    assert {one.status for one in runs} == {"succeeded"}

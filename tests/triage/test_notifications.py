@@ -120,7 +120,8 @@ def test_it_is_over_when_the_state_is_and_told_anew_when_it_comes_again(well, pr
 def test_many_of_a_kind_are_told_as_one(well, product):
     for number in range(alarms.MOST_OF_A_KIND + 1):
         schedules.set_enabled(make_rule(f"r{number}", enabled=False), True, actor=product)
-    Rule.objects.update(covered_until=timezone.now() - timedelta(hours=1))
+    long_ago = timezone.now() - timedelta(hours=1)
+    Rule.objects.update(covered_until=long_ago, last_run_at=long_ago)
     assert check(product) == ["rule_behind:many"]
     assert Notification.objects.get().title == "12 rules are behind their schedule"
 
