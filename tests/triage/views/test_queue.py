@@ -32,7 +32,11 @@ def test_more_cases_need_no_more_queries(as_analyst, make_case, ana):
 def test_an_outsider_sees_no_case(client, otto, make_case):
     case = make_case(title="Secret thing")
     client.force_login(otto)
-    assert "Secret thing" not in client.get("/").text
+    shown = client.get("/").text
+    assert "Secret thing" not in shown
+    assert "Your account sees no cases" in shown
+    assert "nothing has been searched" not in shown
+    assert "No rule" not in shown
     for name in ("case", "case_peek", "case_evidence", "case_journal", "case_close"):
         assert client.get(reverse(name, args=[case.pk])).status_code == 404
     assert client.get(reverse("question", args=[case.pk, "verdict"])).status_code == 404
