@@ -18,8 +18,8 @@ from detections.windows import halves
 
 log = logging.getLogger(__name__)
 
-# How many matches of one query are held in memory at a time. More are searched for in parts.
-LIMIT = 2_000
+# How many matches of one query a search returns at most. More are searched for in parts, which read more.
+LIMIT = 10_000
 LARGEST_LIMIT = 64_000
 OUT_OF_TIME = "The wake's time was up before this rule was searched. The next one searches the same region."
 
