@@ -37,6 +37,12 @@ def test_the_demo_stays_out_of_an_instance_in_use(ana, product):
     assert User.objects.count() == 1
 
 
+def test_a_demo_to_which_an_account_was_added_starts_again(product):
+    made = demo.make_people(actor=product)
+    User.objects.create_user("otto")
+    assert demo.make_people(actor=product) == made
+
+
 def test_scenarios_are_imported_once(store, product):
     demo.make_people(actor=product)
     first = [(name, summary.new) for name, summary in demo.import_scenarios(actor=product, store=store)]

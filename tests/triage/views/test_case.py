@@ -1,9 +1,12 @@
 """The case's pages: question, evidence, answer, merge, close."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from triage import questions
 from triage.enums import PivotState
@@ -320,3 +323,12 @@ def test_a_rerun_is_asked_for_and_widening_takes_hours(as_analyst, make_case, ma
     target = reverse("pivot_rerun", args=[case.pk, run.key])
     refused = as_analyst.post(target, {"before": "-1", "after": "900"}, follow=True)
     assert "Widen by whole hours, from 0 to 720" in refused.text
+
+
+def test_a_closed_case_waits_for_no_more_telemetry(as_analyst, make_case, make_pivot):
+    now = timezone.now()
+    case = make_case(status="closed", disposition="malicious", closed_at=now)
+    make_pivot(case, PivotState.NO_HITS, refills_at=now + timedelta(hours=1))
+    shown = as_analyst.get(url(case)).text
+    assert "still filling" not in shown
+    assert "the end of its window" in shown
