@@ -37,7 +37,7 @@ def test_the_demo_stays_out_of_an_instance_in_use(ana, product):
     assert User.objects.count() == 1
 
 
-def test_a_demo_to_which_an_account_was_added_starts_again(product):
+def test_a_demo_to_which_an_account_was_added_starts_again(db, product):
     made = demo.make_people(actor=product)
     User.objects.create_user("otto")
     assert demo.make_people(actor=product) == made
