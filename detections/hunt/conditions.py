@@ -23,7 +23,7 @@ from detections.eql.ast import (
 from detections.eql.evaluate import compile_condition, equality_of, is_inequality, is_null
 from detections.eql.fields import Field, FieldCatalogue, FieldType
 from detections.eql.patterns import ascii_fold, regex_matcher, wildcard_matcher
-from detections.hunt.rows import Bits, Rows, bits_of, rows_of
+from detections.hunt.rows import Bits, Rows
 
 Test = Callable[[Any], bool]
 # Beyond this share of a field's distinct values it is cheaper to look at each of them once.
@@ -151,16 +151,12 @@ class Scan(Leaf):
             return found & within
         column = chunk.column(self.field)
         if within.bit_count() * _FEW < len(column.values):
-            return bits_of([[row for row in rows_of(within) if self._holds(chunk, row)]], len(chunk))
-        found = column.rows_with_any([value for value in column.values if self.test(value)])
+            return chunk.few(self.field, self.test, within, absent=self.absent)
+        found = column.rows_where(self.test, self.node)
         if self.absent:
             found |= chunk.everything & ~column.present
         chunk.results[self.number] = found
         return found & within
-
-    def _holds(self, chunk: Rows, row: int) -> bool:
-        values = chunk.values(row, self.field)
-        return any(map(self.test, values)) if values else self.absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +168,7 @@ class RowTest(Leaf):
     cost: int = 200
 
     def rows(self, chunk: Rows, within: Bits) -> Bits:
-        names = [entry.name for entry in self.fields]
-        held = (row for row in rows_of(within) if self.test(_part(chunk.taken[row], names)))
-        return bits_of([held], len(chunk))
-
-
-def _part(taken: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: taken[name] for name in names if name in taken}
+        return chunk.tested(self.fields, self.test, within)
 
 
 @dataclass(slots=True)

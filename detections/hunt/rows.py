@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from detections.ecs import Document
+from detections.eql.ast import Expression
 from detections.eql.fields import Field, FieldType
 from detections.eql.patterns import ascii_fold
 from detections.eql.values import typed_values
@@ -105,6 +106,10 @@ class Column:
     def rows_with_any(self, values: Iterable[Any]) -> Bits:
         return bits_of([self.values[value] for value in values], self.width)
 
+    def rows_where(self, test: Callable[[Any], bool], node: Expression) -> Bits:
+        """The rows with a value that passes the test. node: the condition that the test stands for."""
+        return self.rows_with_any([value for value in self.values if test(value)])
+
     @property
     def folded(self) -> dict[str, list[Any]]:
         """The values by their text without case (ASCII, as Elasticsearch's indexed fields fold)."""
@@ -149,6 +154,17 @@ class Rows:
         fit = _fitting(field.type)
         items = value if isinstance(value, list) else [value]
         return [fitted for item in items if (fitted := fit(item)) is not None]
+
+    def few(self, field: Field, test: Callable[[Any], bool], within: Bits, *, absent: bool) -> Bits:
+        """Those of a few rows with a value that passes the test; `absent` speaks for rows without any."""
+        held = (row for row in rows_of(within) if _any_of(self.values(row, field), test, absent=absent))
+        return bits_of([held], len(self))
+
+    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
+        """Those of the rows whose values of several fields, as a document, pass the test."""
+        names = [field.name for field in fields]
+        held = (row for row in rows_of(within) if test(_part(self.taken[row], names)))
+        return bits_of([held], len(self))
 
     def typed(self, row: int, field: Field) -> list[Any]:
         """The values of one row, dates as moments: what events join and order by."""
@@ -196,6 +212,14 @@ class Rows:
                 if item is not None:
                     values.setdefault(item, []).append(row)
         return Column(values, len(self.taken))
+
+
+def _any_of(values: list[Any], test: Callable[[Any], bool], *, absent: bool) -> bool:
+    return any(map(test, values)) if values else absent
+
+
+def _part(taken: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: taken[name] for name in names if name in taken}
 
 
 def bits_of(groups: Iterable[Iterable[int]], width: int) -> Bits:

@@ -4,10 +4,9 @@ A merged file is written whole under a new name; then the manifest shows it inst
 transaction. A kill between any two bytes leaves the sources visible and at most a file that no manifest row
 names. The sources' files stay until readers that began before are through.
 """
-# ruff: noqa: S608 -- identifiers are quoted by us, values are numbers
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,19 +14,19 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from detections.errors import StoreError
-from detections.stores.embedded.columns import TIMESTAMP, identifier, physical
-from detections.stores.embedded.connection import Connection, UnreadableError
+from detections.stores.embedded.columns import TIMESTAMP, micros, physical
+from detections.stores.embedded.connection import UnreadableError
 from detections.stores.embedded.manifest import ManifestMovedError, Segment
 from detections.stores.embedded.merge_plan import SORTED, Merge, merges
 from detections.stores.embedded.reader import Reader
-from detections.stores.embedded.scan import Scan
-from detections.stores.embedded.segment_files import digest, write_tables
+from detections.stores.embedded.segment_files import digest, texts_in, write_tables
 
 ROWS_IN_GROUP = 20_000
-# Beside what the searches of the process may take.
-MEMORY = "600MB"
+# What the sources of one merge may take in memory: their raw documents above all.
+MOST_UNPACKED = 512 * 1024**2
 _OWN = ("_row", "_ingest", "_arrived", "_place")
 _EXTENT = ("_timestamp", "_created", "_ingest", "_arrived")
 
@@ -66,7 +65,8 @@ def compacted(reader: Reader, now: datetime, *, more: Callable[[], bool] = lambd
     """
     sources = files = rows = 0
     failed: list[str] = []
-    for one in list(merges(reader.manifest.segments(), now)):
+    found = list(merges(reader.manifest.segments(), now))
+    for one in (part for plan in found for part in _fitting(reader, plan)):
         if not more():
             break
         try:
@@ -89,12 +89,11 @@ def merge(reader: Reader, plan: Merge) -> Segment:
     seen = _Written()
 
     def fill(path: Path) -> None:
-        with _engine(reader).cursor() as cursor:
-            relation = cursor.sql(_statement(reader.scan(plan.sources), plan.level))
-            rows = relation.to_arrow_reader(ROWS_IN_GROUP)
-            schema = _schema(rows.schema)
-            tables = _numbered(rows, schema, seen)
-            write_tables(schema, tables, path, compression_level=3, rows_in_group=ROWS_IN_GROUP)
+        table = _together([_read(reader, source) for source in plan.sources])
+        order = _order(table, plan.level)
+        rows = _numbered(table, order, seen)
+        schema = pa.schema([pa.field("_row", pa.int32()), *table.schema])
+        write_tables(schema, rows, path, compression_level=3, rows_in_group=ROWS_IN_GROUP)
 
     def described(file: Path, path: str) -> Segment:
         if seen.rows != plan.rows:
@@ -104,7 +103,6 @@ def merge(reader: Reader, plan: Merge) -> Segment:
     try:
         segment = reader.files.made(fill, described, f"A merge of {len(plan.sources)} segments")
     except UnreadableError as error:
-        error.segments = plan.sources
         raise reader.failure(error) from error
     try:
         reader.manifest.swap(plan.sources, segment)
@@ -114,65 +112,90 @@ def merge(reader: Reader, plan: Merge) -> Segment:
     return segment
 
 
-def _engine(reader: Reader) -> Connection:
-    """A database of the merge's own, which may put on disk what does not fit in its memory."""
-    folder = reader.files.spill / uuid.uuid4().hex
-    reader.files.spill.mkdir(parents=True, exist_ok=True)
-    return Connection(memory_limit=MEMORY, temp_directory=str(folder))
+def _fitting(reader: Reader, plan: Merge) -> Iterator[Merge]:
+    """The merge, or parts of it that fit in memory. What does not fit alone is left as it is."""
+    size = sum(_unpacked(reader, source) for source in plan.sources)
+    if size <= MOST_UNPACKED:
+        if len(plan.sources) > 1 or plan.sources[0].level < plan.level:
+            yield plan
+    elif len(plan.sources) > 1:
+        middle = len(plan.sources) // 2
+        for part in (plan.sources[:middle], plan.sources[middle:]):
+            yield from _fitting(reader, Merge(part, plan.level))
 
 
-def _statement(scan: Scan, level: int) -> str:
-    kept = sorted(scan.present - set(_OWN))
-    names = ", ".join(f"p.{identifier(name)}" for name in kept)
-    arrived = f"make_timestamp({scan.arrived}) AS _arrived"
-    own = f"{scan.ingest} AS _ingest, {arrived}, {scan.order} AS _place"
-    order = ", ".join([*(_sort_keys(scan) if level == SORTED else ()), "p._timestamp", "_ingest", "_place"])
-    return f"SELECT {own}, {names} FROM {scan.source} ORDER BY {order}"
+def _unpacked(reader: Reader, source: Segment) -> int:
+    """How many bytes a segment takes in memory, or 0 for one that can't be read: its merge says why."""
+    try:
+        metadata = pq.read_metadata(reader.files.absolute(source.path))
+    except (OSError, pa.ArrowException):
+        return 0
+    return sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
 
 
-def _sort_keys(scan: Scan) -> Iterator[str]:
+def _read(reader: Reader, source: Segment) -> pa.Table:
+    """All columns of a segment, with the number, arrival and place of each row."""
+    try:
+        path = reader.files.absolute(source.path)
+        file = pq.ParquetFile(path, read_dictionary=texts_in(pq.read_metadata(path)))
+        table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        broken = UnreadableError(str(error))
+        broken.segments = [source]
+        raise broken from error
+    if source.is_merged:
+        return table.drop_columns(["_row"])
+    rows = table.num_rows
+    own = {
+        "_ingest": pa.repeat(pa.scalar(source.ingest, pa.int64()), rows),
+        "_arrived": pa.repeat(pa.scalar(micros(source.arrival), pa.int64()), rows).cast(TIMESTAMP),
+        "_place": table["_row"],
+    }
+    table = table.drop_columns(["_row"])
+    for name, values in own.items():
+        table = table.append_column(name, values)
+    return table
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table of all columns; those that a source does not have are null there."""
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def _order(table: pa.Table, level: int) -> pa.Array:
+    """The rows in the order in which they are written."""
+    keys = {name: table[name] for name in ("_timestamp", "_ingest", "_place")}
+    if level == SORTED:
+        keys = {**dict(_sort_keys(table)), **keys}
+    return pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+
+
+def _sort_keys(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
     """What the rules and pivots ask for first: their rows then lie in few row groups."""
-    for name, template in (
-        ("process.name", "lower({0})"),
-        ("event.category", "{0}"),
-        ("host.id", "{0}"),
-        ("process.entity_id", "{0}"),
-    ):
+    for name in ("process.name", "event.category", "host.id", "process.entity_id"):
         one, many = physical(name, several=False), physical(name, several=True)
-        if one in scan.present:
-            yield template.format(f"p.{identifier(one)}")
-        elif many in scan.present:
-            yield template.format(f"p.{identifier(many)}[1]")
+        if one in table.column_names:
+            values = table[one].cast(pa.string())
+            yield name, pc.ascii_lower(values) if name == "process.name" else values
+        elif many in table.column_names:
+            yield name, pc.list_element(_filled(table[many]), 0)
 
 
-def _schema(found: pa.Schema) -> pa.Schema:
-    """The file's columns: those that were read, and the place in the file."""
-    plain = {pa.timestamp("us"): TIMESTAMP}
-    return pa.schema(
-        [pa.field("_row", pa.int32()), *(pa.field(one.name, plain.get(one.type, one.type)) for one in found)]
-    )
+def _filled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    """No list is empty or null, so that each has a first element."""
+    kind = lists.type
+    empty = pa.array([[None]], kind)[0]
+    has_any = pc.greater(pc.fill_null(pc.list_value_length(lists), 0), 0)
+    return pc.if_else(has_any, lists, empty)
 
 
-def _numbered(rows: Iterable[pa.RecordBatch], schema: pa.Schema, seen: _Written) -> Iterator[pa.Table]:
+def _numbered(table: pa.Table, order: pa.Array, seen: _Written) -> Iterator[pa.Table]:
     """The rows in row groups of full size, each with its place in the file."""
-    held: list[pa.RecordBatch] = []
-    count = 0
-    for batch in rows:
-        held.append(batch)
-        count += batch.num_rows
-        if count >= ROWS_IN_GROUP:
-            full = pa.Table.from_batches(held)
-            cut = count - count % ROWS_IN_GROUP
-            yield _placed(full.slice(0, cut), schema, seen)
-            held, count = full.slice(cut).to_batches(), count - cut
-    if count:
-        yield _placed(pa.Table.from_batches(held), schema, seen)
-
-
-def _placed(table: pa.Table, schema: pa.Schema, seen: _Written) -> pa.Table:
-    places = pa.array(range(seen.rows, seen.rows + table.num_rows), pa.int32())
-    seen.count(table)
-    return pa.table([places, *table.columns], schema=schema)
+    for start in range(0, len(order), ROWS_IN_GROUP):
+        group = table.take(order.slice(start, ROWS_IN_GROUP))
+        places = pa.array(range(seen.rows, seen.rows + group.num_rows), pa.int32())
+        seen.count(group)
+        yield group.add_column(0, "_row", places)
 
 
 def _segment(plan: Merge, seen: _Written, file: Path, path: str) -> Segment:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -11,8 +11,7 @@ import duckdb
 from detections.errors import SearchTimeoutError, StoreError
 from detections.stores.embedded.manifest import Segment
 
-_Setting = str | bool | int | float | list[str]
-SETTINGS: dict[str, _Setting] = {
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
     "autoinstall_known_extensions": False,
@@ -33,17 +32,16 @@ class UnreadableError(Exception):
     segments: Sequence[Segment] = ()
 
 
-def _connected(settings: Mapping[str, _Setting]) -> duckdb.DuckDBPyConnection:
-    database = duckdb.connect(":memory:", config={**SETTINGS, **settings})
+def _connected() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:", config=SETTINGS)
     database.execute("SET GLOBAL parquet_metadata_cache = true")
     return database
 
 
 class Connection:
-    """An in-memory DuckDB that reads Parquet. Threads may share it. settings: other than `SETTINGS`."""
+    """An in-memory DuckDB that reads Parquet. Safe to share between threads."""
 
-    def __init__(self, **settings: _Setting) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid = 0
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -63,7 +61,7 @@ class Connection:
             if self._database is None or self._pid != os.getpid():
                 if self._database is not None:
                     self._abandoned.append(self._database)
-                self._database, self._pid = _connected(self._settings), os.getpid()
+                self._database, self._pid = _connected(), os.getpid()
             return self._database
 
     @contextmanager

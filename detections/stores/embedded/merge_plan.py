@@ -14,8 +14,8 @@ from detections.stores.embedded.manifest import Segment
 BATCH, IN_TIME, SORTED = 0, 1, 2
 # Sorting slows a rule's window, so what is younger stays in the order of time.
 RECENT = timedelta(hours=2)
-# A merged segment's raw documents fit in memory several times over.
-MOST_ROWS = 250_000
+# A merged segment's raw documents have to fit in memory.
+MOST_ROWS = 125_000
 MOST_SOURCES = 500
 MOST_COLUMNS = 4_000
 # As many segments of about the same size are merged into one.

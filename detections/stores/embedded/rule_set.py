@@ -1,11 +1,12 @@
 """Answer many queries over one region together: columns read once, leaves decided on distinct values.
 
-Each query's stages become plans (`detections.hunt.conditions`) over the rows of the region. A query none of whose
-stages takes a row is answered by that, mostly by a look-up of one value. Sequences then get the rows beside the
-region that lie within their reach, and are fed with what has a partner. What can't be planned, or is ordered by
-a field of its own, is left to `eql_search`.
+Each query's stages become plans (`detections.hunt.conditions`) over the rows of the region. A query none of
+whose stages takes a row is answered by that, mostly by a look-up of one value. Sequences then get the rows
+beside the region that lie within their reach, and are fed with what has a partner. What can't be planned, or
+is ordered by a field of its own, is left to `eql_search`.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +32,8 @@ from detections.stores.embedded.reader import completeness
 from detections.stores.embedded.regions import Extent, Span, joined, meeting, neighbourhood
 from detections.stores.embedded.window_loading import LoadedWindow, loaded, span_mask
 from detections.stores.embedded.window_rows import WindowRows, bits_of_mask, mask_of
+
+log = logging.getLogger(__name__)
 
 # More rows than this are searched query by query, in a stream.
 MOST_ROWS = 1_500_000
@@ -121,7 +124,8 @@ class SetSearcher:
             except EqlError as error:
                 found[number] = EqlAnswer(search.key, error=str(error))
                 continue
-            except Exception:
+            except Exception as error:
+                log.info("A query can't be planned and is searched alone: %r", error)
                 continue
             if clock:
                 checked = replace(search, query=planned.query)
@@ -341,7 +345,7 @@ class _Side:
 def _has_partners(
     query: SequenceQuery, pairs: Sequence[tuple[list[Bits], _Side]], known: FieldCatalogue
 ) -> bool:
-    """Leave of each stage only the rows whose join keys every other stage has too; False where nothing is left.
+    """Leave of each stage only the rows whose join keys every other stage has; False where nothing is left.
 
     Missing stages, `until` and optional keys are left as they are: there, less would mean more.
     """
@@ -354,11 +358,11 @@ def _has_partners(
         if any(key.optional for key in keys) or None in fields:
             continue
         shared = _shared(positive, fields, pairs)
-        for number, field in zip(positive, fields, strict=True):
+        for number, known_as in zip(positive, fields, strict=True):
             for bits, side in pairs:
                 if bits[number]:
-                    assert field is not None
-                    bits[number] &= side.rows.column(field).rows_with_any(shared)
+                    assert known_as is not None
+                    bits[number] &= side.rows.column(known_as).rows_with_any(shared)
     return all(any(bits[number] for bits, _ in pairs) for number in positive)
 
 
@@ -367,11 +371,11 @@ def _shared(
 ) -> set[Any]:
     """The values of a join key that all stages have."""
     shared: set[Any] | None = None
-    for number, field in zip(positive, fields, strict=True):
-        assert field is not None
+    for number, known_as in zip(positive, fields, strict=True):
+        assert known_as is not None
         values = set[Any]()
         for bits, side in pairs:
             if bits[number]:
-                values |= side.rows.column(field).values_in(bits[number])
+                values |= side.rows.column(known_as).values_in(bits[number])
         shared = values if shared is None else shared & values
     return shared or set()

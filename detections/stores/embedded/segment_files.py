@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,6 @@ from detections.stores.embedded.encoding import Encoded
 from detections.stores.embedded.manifest import Segment
 
 FOLDER = "segments"
-SPILL = "spill"
 ROWS_IN_GROUP = 10_000
 # A writer takes seconds from its first byte to the manifest; an hour spares even one that was suspended.
 WRITING_TIME = timedelta(hours=1)
@@ -108,19 +106,6 @@ class SegmentFiles:
         except OSError as error:
             return f"it can't be read ({error.strerror})"
 
-    @property
-    def spill(self) -> Path:
-        """Where a merge puts what does not fit in memory."""
-        return self.root / SPILL
-
-    def clear_spill(self) -> None:
-        """Delete what killed merges left; one at work writes to it all the time."""
-        limit = time.time() - WRITING_TIME.total_seconds()
-        for folder in self.spill.glob("*") if self.spill.is_dir() else ():
-            with suppress(OSError):
-                if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < limit:
-                    shutil.rmtree(folder)
-
     def settled(self) -> Iterator[Path]:
         """The files that no writer can still be working on."""
         limit = time.time() - WRITING_TIME.total_seconds()
@@ -128,6 +113,17 @@ class SegmentFiles:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < limit:
                     yield path
+
+
+def texts_in(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of single texts that repeat, which can be read as codes of their dictionary."""
+    schema = metadata.schema
+    columns = [schema.column(number) for number in range(len(schema))]
+    return [
+        one.path
+        for one in columns
+        if one.physical_type == "BYTE_ARRAY" and ".list." not in one.path and one.path not in _UNIQUE
+    ]
 
 
 def write_tables(

@@ -30,7 +30,6 @@ def swept(reader: Reader, now: datetime) -> Swept:
     for path in deleted:
         path.unlink(missing_ok=True)
     deleted += _retired(reader, now)
-    reader.files.clear_spill()
     recovered, unreadable = [], []
     for segment in reader.manifest.segments():
         if segment.readable:

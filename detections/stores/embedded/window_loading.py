@@ -12,7 +12,7 @@ from detections.stores.embedded.columns import EPOCH, MICROSECOND, TIMESTAMP, mi
 from detections.stores.embedded.connection import UnreadableError
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.regions import Extent, Span
-from detections.stores.embedded.segment_files import SegmentFiles
+from detections.stores.embedded.segment_files import SegmentFiles, texts_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +264,4 @@ def _metadata(path: str, _bytes: int) -> pq.FileMetaData:
 @lru_cache(maxsize=512)
 def _texts(path: str, size: int) -> tuple[str, ...]:
     """The columns of texts in one segment, by their path in the file."""
-    schema = _metadata(path, size).schema
-    found = []
-    for number in range(len(schema)):
-        column = schema.column(number)
-        if column.physical_type == "BYTE_ARRAY" and not column.path.startswith("_"):
-            found.append(column.path)
-    return tuple(found)
+    return tuple(texts_in(_metadata(path, size)))

@@ -5,14 +5,17 @@ of its field, once for all rules, and what it says about the rows is one whole n
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from detections.eql.ast import Dialect, Expression, FieldRef, Literal, Pattern
 from detections.eql.fields import Field
-from detections.hunt.rows import Bits, Column, Rows
+from detections.eql.patterns import ascii_fold
+from detections.hunt.rows import Bits, Column, Rows, bits_of, rows_of
 from detections.stores.embedded import columns
 
 # Loads physical columns of the window; those that no segment has are left out.
@@ -61,6 +64,32 @@ class WindowRows(Rows):
         names = [columns.physical(field.name, several=several) for several in (False, True)]
         return [part for name in names if (part := self._loaded.pop(name)).codes is not None]
 
+    def few(self, field: Field, test: Callable[[Any], bool], within: Bits, *, absent: bool) -> Bits:
+        column = self.column(field)
+        found = column.rows_with_any([value for value in column.values_in(within) if test(value)])
+        if absent:
+            found |= self.everything & ~column.present
+        return found & within
+
+    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
+        """Rows with the same values are tested once."""
+        rows = list(rows_of(within))
+        held = [self.column(field).codes_at(rows) for field in fields]
+        if None in held:
+            return super().tested(fields, test, within)
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for row, codes in zip(
+            rows, zip(*(codes for codes in held if codes is not None), strict=True), strict=True
+        ):
+            groups.setdefault(codes, []).append(row)
+        names = [field.name for field in fields]
+        passed = [
+            same
+            for same in groups.values()
+            if test({name: self.taken[same[0]][name] for name in names if name in self.taken[same[0]]})
+        ]
+        return bits_of(passed, len(self))
+
     @cached_property
     def numbers(self) -> pa.Array:
         """The number of every row."""
@@ -72,6 +101,11 @@ class _Values:
 
     def __init__(self, codes: Any, distinct: Any, parents: Any) -> None:
         self.codes, self.distinct, self.parents = codes, distinct, parents
+
+    @cached_property
+    def lowered(self) -> Any:
+        """The distinct texts with their ASCII letters in lower case, as fields fold."""
+        return pc.ascii_lower(self.distinct)
 
     @classmethod
     def none(cls) -> "_Values":
@@ -85,6 +119,48 @@ class _Values:
         if not pa.types.is_dictionary(held.type):
             held = held.dictionary_encode()
         return cls(held.indices, held.dictionary, parents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """The wildcard patterns of a condition, as plain searches over all distinct texts at once."""
+
+    patterns: tuple[str, ...]
+    folds: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def codes(self, texts: pa.Array) -> tuple[set[int], set[int]]:
+        """The codes of texts that match for sure, and of those that have to be looked at."""
+        exact, maybe = set[int](), set[int]()
+        for pattern in self.patterns:
+            first, *middle, last = pattern.split("*") if "*" in pattern else [pattern, ""]
+            if "?" not in pattern and "*" not in pattern:
+                found, sure = pc.equal(texts, pattern), True
+            elif "?" in pattern or len([piece for piece in (first, *middle, last) if piece]) != 1:
+                longest = max(
+                    (piece for part in (first, *middle, last) for piece in part.split("?")), key=len
+                )
+                found, sure = pc.match_substring(texts, longest), False
+            elif first:
+                found, sure = pc.starts_with(texts, first), True
+            elif last:
+                found, sure = pc.ends_with(texts, last), True
+            else:
+                found, sure = pc.match_substring(texts, max(middle, key=len)), True
+            (exact if sure else maybe).update(pc.indices_nonzero(found).to_pylist())
+        return exact, maybe
+
+
+def _pieces_of(node: Expression) -> _Pieces:
+    """None where a condition is no wildcard pattern over a field."""
+    if not isinstance(node, Pattern) or node.dialect is not Dialect.WILDCARD:
+        return _Pieces((), folds=False)
+    if not isinstance(node.value, FieldRef):
+        return _Pieces((), folds=False)
+    texts = tuple(str(item.value) for item in node.patterns if isinstance(item, Literal))
+    return _Pieces(tuple(map(ascii_fold, texts)) if node.insensitive else texts, folds=node.insensitive)
 
 
 def _python(values: pa.Array) -> list[Any]:
@@ -138,6 +214,15 @@ class WindowColumn(Column):
                     found.append(distinct[code])
         return found
 
+    def codes_at(self, rows: Sequence[int]) -> list[Any] | None:
+        """One code a row, equal where the values are; None where rows have several values."""
+        if not self._parts:
+            return [None] * len(rows)
+        if len(self._parts) > 1 or self._parts[0].parents is not None:
+            return None
+        found: list[Any] = self._parts[0].codes.take(pa.array(rows, pa.int64())).to_pylist()
+        return found
+
     def values_in(self, rows: Bits) -> set[Any]:
         """The distinct values of some rows."""
         found: set[Any] = set()
@@ -148,6 +233,17 @@ class WindowColumn(Column):
             found.update(distinct[code] for code in codes if code is not None)
         found.discard(None)
         return found
+
+    def rows_where(self, test: Callable[[Any], bool], node: Expression) -> Bits:
+        pieces = _pieces_of(node)
+        if not pieces:
+            return super().rows_where(test, node)
+        wanted = []
+        for part, distinct in zip(self._parts, self._distinct, strict=True):
+            lowered = part.lowered if pieces.folds else part.distinct
+            exact, maybe = pieces.codes(lowered)
+            wanted.append([*exact, *(code for code in maybe if code not in exact and test(distinct[code]))])
+        return self._with_codes(wanted)
 
     def _with_codes(self, wanted: Sequence[Sequence[int]]) -> Bits:
         found = 0

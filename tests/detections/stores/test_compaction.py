@@ -1,7 +1,5 @@
 """Merged segments answer as their batches did, whatever is merged when."""
 
-import os
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from detections.enums import TimeBasis
 from detections.errors import StoreError
 from detections.stores.base import Clause, Filters, Region
-from detections.stores.embedded import ManifestMovedError, merge_plan, segment_files
+from detections.stores.embedded import ManifestMovedError, compacting, merge_plan, segment_files
 from detections.stores.embedded.merge_plan import IN_TIME, SORTED
 from detections.stores.embedded.sweeping import GRACE
 from tests.detections.stores.events import ALWAYS, T0, at, event, names
@@ -145,14 +143,14 @@ def test_a_search_that_began_before_still_finds_its_files(many, monkeypatch):
     assert everything(many).total == 10
 
 
-def test_what_a_killed_merge_spilled_is_swept(many, tmp_path):
-    left = tmp_path / "events" / "spill" / "x"
-    left.mkdir(parents=True)
-    (left / "block").write_bytes(b"1")
-    for path in (left / "block", left):
-        os.utime(path, (time.time() - 7200,) * 2)
-    many.sweep()
-    assert not left.exists()
+def test_what_does_not_fit_in_memory_is_merged_in_parts(many, monkeypatch):
+    sizes = [compacting._unpacked(many.reader, one) for one in segments(many)]
+    monkeypatch.setattr(compacting, "MOST_UNPACKED", max(sizes) * 4)
+    before = everything(many).events
+    assert many.compact().sources == 10
+    assert (len(segments(many)) > 2, everything(many).events) == (True, before)
+    monkeypatch.setattr(compacting, "MOST_UNPACKED", 1)
+    assert many.compact().sources == 0
 
 
 def test_large_segments_are_left_alone(many, monkeypatch):
