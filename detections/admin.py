@@ -32,25 +32,12 @@ from detections.models import (
     Segment,
     SenderToken,
 )
+from detections.read_only_admin import ReadOnlyAdmin
 
 if TYPE_CHECKING:
-    AnyBase = admin.ModelAdmin[Model]
     RuleBase = admin.ModelAdmin[Rule]
 else:
-    AnyBase = RuleBase = admin.ModelAdmin
-
-
-class ReadOnlyAdmin(AnyBase):
-    """Rows that nobody edits: facts of what was searched and found."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    RuleBase = admin.ModelAdmin
 
 
 @admin.register(Rule)

@@ -1,7 +1,8 @@
 """Rule files into the database: a version is stored only where the text differs, local settings survive."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: b
     """Store one rule and write into the summary what that came to. The caller has asked for permission."""
     with transaction.atomic():
         rule = Rule.objects.select_for_update().filter(rule_id=file.rule_id).first()
+        if rule is not None and rule.current and rule.current.overlay and not file.overlay:
+            summary.warnings.append(
+                f"{file.path}: no guide overlay lies beside this file; "
+                f"the one installed for {rule.name} stays."
+            )
+            file, _word = with_local_overlay(file, rule.current)
         if rule is not None and rule.current and rule.current.sha256 == file.sha256:
             schedules.sync_entry(rule)
             summary.unchanged.append(rule)
@@ -82,6 +89,19 @@ def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: b
             summary.updated.append(rule)
         _store_version(rule, file, actor=actor)
     summary.warnings.extend(_warnings(rule))
+
+
+def with_local_overlay(file: RuleFile, version: RuleVersion) -> tuple[RuleFile, str]:
+    """The file with the overlay that is installed, and a word for people if it brought another one.
+
+    An overlay can weaken a gate, so a file from elsewhere never replaces or drops it.
+    """
+    if not version.overlay or file.overlay == version.overlay:
+        return file, ""
+    word = "The guide overlay set here stays; the one of this import is left out." if file.overlay else ""
+    digest = hashlib.sha256(f"{file.source}\0{version.overlay}".encode()).hexdigest()
+    replaces = tuple(version.rule.replaces)
+    return replace(file, overlay=version.overlay, replaces=replaces, sha256=digest), word
 
 
 def _store_version(rule: Rule, file: RuleFile, *, actor: Actor) -> None:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 
+from detections.read_only_admin import ReadOnlyAdmin
 from triage.models import (
     Answer,
     Asset,
@@ -22,9 +22,8 @@ from triage.models import (
 
 if TYPE_CHECKING:
     AssetBase = admin.ModelAdmin[Asset]
-    AnyBase = admin.ModelAdmin[Model]
 else:
-    AssetBase = AnyBase = admin.ModelAdmin
+    AssetBase = admin.ModelAdmin
 
 
 @admin.register(Asset)
@@ -32,19 +31,6 @@ class AssetAdmin(AssetBase):
     list_display = ["host_name", "host_id", "role", "owner", "isolation_permitted", "is_management_host"]
     list_filter = ["isolation_permitted", "is_management_host"]
     search_fields = ["host_name", "host_id", "owner", "role"]
-
-
-class ReadOnlyAdmin(AnyBase):
-    """Rows that change only through the case page's own doors, where they are checked and journaled."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Case)

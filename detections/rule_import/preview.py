@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from detections.models import Rule, RuleVersion
 from detections.rule_files import RuleFile, load_rule_text
 from detections.rule_import.comparison import Change, changes, is_older
 from detections.rule_import.reading import read
+from detections.rule_loading import with_local_overlay
 
 NOT_RUNNABLE = (
     "Rules of type {type} do not run here yet. Its guide serves alerts of this rule that come in from "
@@ -127,7 +128,7 @@ def _entry(file: RuleFile, place: Location, rule: Rule | None, twins: Mapping[st
     if rule is None or rule.current is None:
         return Entry(Verdict.NEW, file, place, says=tuple(says))
     version = rule.current
-    file, word = _with_local_overlay(file, version)
+    file, word = with_local_overlay(file, version)
     says += [word] if word else []
     if file.sha256 == version.sha256:
         return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk)
@@ -164,16 +165,6 @@ def _kept(rule: Rule, before: RuleFile, after: RuleFile) -> Iterable[str]:
         yield "The schedule set here stays as it is. Change it in the rule's form if you want the new one."
     if rule.enabled:
         yield "The rule is enabled, and searches with the new text from its next run on."
-
-
-def _with_local_overlay(file: RuleFile, version: RuleVersion) -> tuple[RuleFile, str]:
-    """The installed overlay survives: it can weaken a gate, so an import never replaces it."""
-    if not version.overlay or file.overlay == version.overlay:
-        return file, ""
-    word = "The guide overlay set here stays; the one of this import is left out." if file.overlay else ""
-    digest = hashlib.sha256(f"{file.source}\0{version.overlay}".encode()).hexdigest()
-    replaces = tuple(version.rule.replaces)
-    return replace(file, overlay=version.overlay, replaces=replaces, sha256=digest), word
 
 
 def as_file(version: RuleVersion) -> RuleFile:

@@ -9,7 +9,7 @@ from detections import admin as pages
 from detections import outbox, schedules
 from detections.actors import system
 from detections.enums import OutboxState
-from detections.models import JournalEntry, OutboxRow, QuarantinedRecord, Rule
+from detections.models import Import, JournalEntry, OutboxRow, QuarantinedRecord, Rule
 from tests.factories.rules import rule as make_rule
 
 READ_ONLY = ["alert", "rulerun", "coveragegap", "import", "quarantinedrecord", "journalentry", "segment"]
@@ -146,3 +146,19 @@ def test_the_form_brings_the_script_that_works_the_tolerance_out(signed_in, rule
 def test_the_canary_s_rule_is_not_edited(signed_in, rule):
     Rule.objects.update(is_canary=True)
     assert signed_in.get(page(rule)).status_code == 302
+
+
+def test_a_hidden_character_is_shown_in_lists_and_on_the_page(signed_in):
+    """A right-to-left override would make a name read as another one."""
+    capture = Import.objects.create()
+    record = QuarantinedRecord.objects.create(
+        capture=capture, file="cod\u202egpj.exe", reason="torn", raw="a\nb"
+    )
+    for url in (
+        reverse("admin:detections_quarantinedrecord_changelist"),
+        reverse("admin:detections_quarantinedrecord_change", args=[record.pk]),
+    ):
+        html = signed_in.get(url).content.decode()
+        assert ("cod\u2039U+202E\u203agpj.exe" in html, "\u202e" in html) == (True, False)
+    record.refresh_from_db()
+    assert record.file == "cod\u202egpj.exe"

@@ -66,6 +66,21 @@ def test_another_text_is_another_version_and_local_settings_survive(store, write
     assert (again.interval_seconds, again.max_cases, again.enabled) == (60, 7, True)
 
 
+def test_a_file_without_its_overlay_does_not_drop_the_one_installed(store, tmp_path):
+    """Without it the guide would demand less of whoever closes a case."""
+    shipped = next(path for path in rule_loading.SHIPPED.glob("*.toml") if ".guide." not in path.name)
+    load(rule_loading.SHIPPED)
+    before = RuleVersion.objects.get()
+    alone = tmp_path / "alone.toml"
+    alone.write_text(shipped.read_text().replace("risk_score = 73", "risk_score = 74"))
+    summary = load(alone)
+    after = RuleVersion.objects.latest("number")
+    assert (after.number, after.overlay) == (2, before.overlay)
+    assert summary.warnings == [
+        f"{alone}: no guide overlay lies beside this file; the one installed for {after.rule.name} stays."
+    ]
+
+
 def test_each_stored_version_is_told_once(store, write):
     told = []
 

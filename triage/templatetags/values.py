@@ -10,42 +10,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from detections import ecs
+from detections.hidden_characters import pieces, plain
 
 register = template.Library()
 
 # Longer values are cut on the page; the document view has them whole.
 SHOWN = 2000
-_LEFT, _RIGHT = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 ABSENT = format_html('<span class="subtle" title="Field is absent">{}</span>', "\N{EN DASH}")
-_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Letters and marks that draw nothing: fillers, blanks, variation selectors.
-_BLANKS = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
-
-
-def _is_hidden(char: str) -> bool:
-    code = ord(char)
-    if 0x20 <= code < 0x7F:
-        return False
-    return (
-        code in _BLANKS
-        or 0xFE00 <= code <= 0xFE0F
-        or 0xE0100 <= code <= 0xE01EF
-        or unicodedata.category(char) in _INVISIBLE_CATEGORIES
-        or (unicodedata.category(char) == "Zs" and char != " ")
-    )
-
-
-def _pieces(text: str, keep: str) -> Iterator[tuple[bool, str]]:
-    """The text cut into runs of plain characters and single hidden ones."""
-    start = 0
-    for at, char in enumerate(text):
-        if char not in keep and _is_hidden(char):
-            if at > start:
-                yield False, text[start:at]
-            yield True, char
-            start = at + 1
-    if start < len(text):
-        yield False, text[start:]
 
 
 def visible(text: str, keep: str = "") -> SafeString:
@@ -53,7 +24,7 @@ def visible(text: str, keep: str = "") -> SafeString:
 
     keep: characters that stay as they are (the line breaks of our own lay-out).
     """
-    return format_html_join("", "{}", ((_piece(hidden, part),) for hidden, part in _pieces(text, keep)))
+    return format_html_join("", "{}", ((_piece(hidden, part),) for hidden, part in pieces(text, keep)))
 
 
 def _piece(hidden: bool, part: str) -> str:
@@ -62,13 +33,6 @@ def _piece(hidden: bool, part: str) -> str:
     code = f"U+{ord(part):04X}"
     name = unicodedata.name(part, "Control character").capitalize()
     return format_html('<mark title="{}, {}">{}</mark>', name, code, code)
-
-
-def plain(text: str) -> str:
-    """The same for an attribute, where no element can stand."""
-    return "".join(
-        f"{_LEFT}U+{ord(part):04X}{_RIGHT}" if hidden else part for hidden, part in _pieces(text, "")
-    )
 
 
 @register.filter
