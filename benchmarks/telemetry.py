@@ -15,58 +15,17 @@ from typing import Any
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOSTS = 200
 DOMAIN = "CORP"
-COMMON = [
-    "svchost.exe",
-    "chrome.exe",
-    "msedge.exe",
-    "explorer.exe",
-    "RuntimeBroker.exe",
-    "SearchHost.exe",
-    "conhost.exe",
-    "Teams.exe",
-    "OUTLOOK.EXE",
-    "MsMpEng.exe",
-    "backgroundTaskHost.exe",
-    "taskhostw.exe",
-    "dllhost.exe",
-    "WmiPrvSE.exe",
-    "EXCEL.EXE",
-    "WINWORD.EXE",
-    "OneDrive.exe",
-    "spoolsv.exe",
-    "lsass.exe",
-    "services.exe",
-    "cmd.exe",
-    "powershell.exe",
-    "code.exe",
-    "git.exe",
-    "python.exe",
-    "node.exe",
-    "java.exe",
-    "slack.exe",
-    "zoom.exe",
-]
+_COMMON = """
+svchost.exe chrome.exe msedge.exe explorer.exe RuntimeBroker.exe SearchHost.exe conhost.exe Teams.exe OUTLOOK.EXE
+MsMpEng.exe backgroundTaskHost.exe taskhostw.exe dllhost.exe WmiPrvSE.exe EXCEL.EXE WINWORD.EXE OneDrive.exe
+spoolsv.exe lsass.exe services.exe cmd.exe powershell.exe code.exe git.exe python.exe node.exe java.exe zoom.exe
+"""
 # What administrators use too, and rules look at twice.
-RARE = [
-    "rundll32.exe",
-    "msiexec.exe",
-    "schtasks.exe",
-    "reg.exe",
-    "net.exe",
-    "whoami.exe",
-    "ipconfig.exe",
-    "tasklist.exe",
-    "sc.exe",
-    "wmic.exe",
-    "certutil.exe",
-    "bitsadmin.exe",
-    "regsvr32.exe",
-    "mshta.exe",
-    "wscript.exe",
-    "cscript.exe",
-    "nltest.exe",
-    "vssadmin.exe",
-]
+_RARE = """
+rundll32.exe msiexec.exe schtasks.exe reg.exe net.exe whoami.exe ipconfig.exe tasklist.exe sc.exe wmic.exe
+certutil.exe bitsadmin.exe regsvr32.exe mshta.exe wscript.exe cscript.exe nltest.exe vssadmin.exe
+"""
+COMMON, RARE = _COMMON.split(), _RARE.split()
 PROGRAMS = [*COMMON, *(f"app{n:03}.exe" for n in range(350)), *RARE]
 SITES = [f"{'www' if n % 3 else 'cdn'}{n}.example{n % 40}.{'com' if n % 5 else 'net'}" for n in range(3000)]
 FOLDERS = (

@@ -129,8 +129,13 @@ def _boolean(value: Any) -> bool | None:
 
 def _address(value: Any) -> str | None:
     """The one spelling of an address, so that equal addresses are equal text."""
+    return _spelling(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=50_000)
+def _spelling(value: str) -> str | None:
     try:
-        address = ipaddress.ip_address(value) if isinstance(value, str) else None
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(value)
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import pyarrow as pa
 
 from detections import ecs
-from detections.eql.fields import Field
+from detections.eql.fields import Field, FieldType
 from detections.errors import StoreError
 from detections.stores.base import MappedEvent
 from detections.stores.embedded import columns
@@ -24,6 +24,9 @@ MAX_COLUMNS = 2_000
 # And beyond this many undeclared fields in the store no new one gets a column: keys are attacker's data.
 MAX_SEEN_FIELDS = 20_000
 MAX_NAME = 500
+# What `kind_of` looks at. Of the last one only whether it is there.
+KIND_FIELDS = ("event.category", "event.kind", "event.code", "event.provider", "dns.question.name")
+_PLAIN = {FieldType.KEYWORD: str, FieldType.LONG: int, FieldType.BOOLEAN: bool}
 # In JSON text, and in a parsed text: the character zero, and surrogates without their other half.
 _UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
 _HALF = re.compile("[\ud800-\udfff]")
@@ -48,9 +51,13 @@ def encode(
     """
     gathered = leaves(event.document for event in events)
     fields, new = _fields(gathered, catalogue, seen)
-    times = [_event_time(event) for event in events]
-    created = [columns.moment(ecs.get(event.document, "event.created")) for event in events]
-    table = _metadata(events, times, created)
+    length = len(events)
+    times = [
+        columns.moment(value) or _no_time(event, value)
+        for event, value in zip(events, _firsts(gathered, "@timestamp", length), strict=True)
+    ]
+    created = [value and columns.moment(value) for value in _firsts(gathered, "event.created", length)]
+    table = _metadata(events, times, created, _kinds(events, gathered))
     for field in fields.values():
         table.update(_field_columns(field, gathered[field.name], len(events)))
     held = [moment for moment in created if moment is not None]
@@ -62,19 +69,51 @@ def encode(
     )
 
 
-def _event_time(event: MappedEvent) -> datetime:
-    value = ecs.get(event.document, "@timestamp")
-    found = columns.moment(value)
-    if found is None:
-        raise StoreError(
-            f"Event {event.identity} of {event.source or 'an unnamed source'} has the @timestamp {value!r}, "
-            "no date. Nothing of its batch was stored; quarantine the event and send the rest."
-        )
+def _no_time(event: MappedEvent, value: Any) -> NoReturn:
+    raise StoreError(
+        f"Event {event.identity} of {event.source or 'an unnamed source'} has the @timestamp {value!r}, "
+        "no date. Nothing of its batch was stored; quarantine the event and send the rest."
+    )
+
+
+def _firsts(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
+    """The first value of a field in each document, or None."""
+    found: list[Any] = [None] * length
+    held = gathered.get(name)
+    if held is not None:
+        for row, value in zip(held.rows, held.values, strict=True):
+            found[row] = value[0] if isinstance(value, list) else value
+    return found
+
+
+def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Gathered]) -> list[str | None]:
+    """The kind of telemetry of each event: told once for all that agree in what it depends on."""
+    told: dict[tuple[Any, ...], str | None] = {}
+    found = []
+    signs = [_signs(gathered, name, len(events)) for name in KIND_FIELDS]
+    for event, *sign in zip(events, *signs, strict=True):
+        key = (*sign[:-1], sign[-1] is None)
+        if key not in told:
+            told[key] = kind_of(event.document)
+        found.append(told[key])
+    return found
+
+
+def _signs(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
+    found: list[Any] = [None] * length
+    held = gathered.get(name)
+    if held is not None:
+        for row, value in zip(held.rows, held.values, strict=True):
+            # 1, 1.0 and True are one key, but not one text.
+            found[row] = value if type(value) is str else repr(value)
     return found
 
 
 def _metadata(
-    events: Sequence[MappedEvent], times: list[datetime], created: list[datetime | None]
+    events: Sequence[MappedEvent],
+    times: list[datetime],
+    created: list[datetime | None],
+    kinds: list[str | None],
 ) -> dict[str, pa.Array]:
     return {
         "_row": pa.array(range(len(events)), pa.int32()),
@@ -82,7 +121,7 @@ def _metadata(
         "_identity": pa.array([event.identity for event in events], pa.string()),
         "_timestamp": pa.array([columns.naive(time) for time in times], columns.TIMESTAMP),
         "_created": pa.array([time and columns.naive(time) for time in created], columns.TIMESTAMP),
-        "_kind": pa.array([kind_of(event.document) for event in events], pa.string()),
+        "_kind": pa.array(kinds, pa.string()),
         "_source": pa.array([_clean(event.source) for event in events], pa.string()),
         "_raw": pa.array([raw(event.document) for event in events], pa.string()),
     }
@@ -147,6 +186,10 @@ def _fields(
 
 def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[str, pa.Array]]:
     """The physical columns of a field: one for rows with one value, one for rows with several."""
+    plain = _plain_column(field, held, length)
+    if plain is not None:
+        yield columns.physical(field.name, several=field.is_list), plain
+        return
     one: list[Any] = [None] * length
     many: list[Any] = [None] * length
     has_one = has_many = False
@@ -168,3 +211,41 @@ def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[
         yield columns.physical(field.name, several=False), pa.array(one, kind)
     if has_many:
         yield columns.physical(field.name, several=True), pa.array(many, pa.list_(kind))
+
+
+def _plain_column(field: Field, held: Gathered, length: int) -> pa.Array | None:
+    """The column of a field whose values all are of its type: nothing has to be fitted one by one.
+
+    None for any other, which includes lone surrogates and numbers past 64 bits.
+    """
+    wanted = _PLAIN.get(field.type)
+    kinds = set(map(type, held.values))
+    try:
+        if not field.is_list:
+            return _singles(field, held, length) if kinds == {wanted} else None
+        if wanted is str and kinds <= {str, list}:
+            return _lists(held, length)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError, TypeError):
+        return None
+    return None
+
+
+def _singles(field: Field, held: Gathered, length: int) -> pa.Array:
+    values: list[Any] = held.values
+    if len(values) < length:
+        values = [None] * length
+        for row, value in zip(held.rows, held.values, strict=True):
+            values[row] = value
+    return pa.array(values, columns.arrow_type(field.type))
+
+
+def _lists(held: Gathered, length: int) -> pa.Array:
+    flat: list[Any] = []
+    offsets: list[int | None] = [None] * length
+    for row, value in zip(held.rows, held.values, strict=True):
+        offsets[row] = len(flat)
+        if type(value) is list:
+            flat.extend(value)
+        else:
+            flat.append(value)
+    return pa.ListArray.from_arrays(pa.array([*offsets, len(flat)], pa.int32()), pa.array(flat, pa.string()))

@@ -12,14 +12,17 @@ MAX_DEPTH = 40
 class Gathered:
     """The values of one field over a batch: `values[i]` belongs to the document `rows[i]`.
 
-    A value is a scalar, or a list of two or more where a document has several.
+    A value is a scalar, or a list of two or more where a document has several. below: the fields under this
+    name, by the next key.
     """
 
-    __slots__ = ("rows", "values")
+    __slots__ = ("below", "name", "rows", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.rows: list[int] = []
         self.values: list[Any] = []
+        self.below: dict[str, Gathered] = {}
 
     @property
     def first(self) -> list[Any]:
@@ -38,38 +41,52 @@ class Gathered:
 
 def leaves(documents: Iterable[Document]) -> dict[str, Gathered]:
     """Every leaf field of a batch, nulls left out; arrays of objects are spread."""
-    found: dict[str, Gathered] = {}
+    names: dict[str, Gathered] = {}
+    root = Gathered("")
     for row, document in enumerate(documents):
-        _object("", document, row, found, 0)
-    return found
+        _object(root, document, row, names, 0)
+    return {name: held for name, held in names.items() if held.rows}
 
 
-def _object(prefix: str, node: Document, row: int, found: dict[str, Gathered], depth: int) -> None:
-    # Runs once a field of every event: no list a leaf, nothing yielded.
-    for key, value in node.items():
-        if isinstance(value, dict):
+def _object(node: Gathered, content: Document, row: int, names: dict[str, Gathered], depth: int) -> None:
+    # Runs once a field of every event: keys are looked up one by one, so that no name is put together twice.
+    below = node.below
+    for key, value in content.items():
+        held = below.get(key)
+        if held is None:
+            held = _named(node, key, names)
+        kind = type(value)
+        if kind is dict:
             if depth < MAX_DEPTH:
-                _object(f"{prefix}{key}.", value, row, found, depth + 1)
-        elif isinstance(value, list):
-            _array(prefix + key, value, row, found, depth + 1)
+                _object(held, value, row, names, depth + 1)
+        elif kind is list:
+            _array(held, value, row, names, depth + 1)
         elif value is not None:
-            _leaf(prefix + key, value, row, found)
+            rows = held.rows
+            if rows and rows[-1] == row:
+                held.add(row, value)
+            else:
+                rows.append(row)
+                held.values.append(value)
 
 
-def _array(name: str, node: list[Any], row: int, found: dict[str, Gathered], depth: int) -> None:
+def _named(node: Gathered, key: str, names: dict[str, Gathered]) -> Gathered:
+    """The field under a key. A dotted key and nested ones lead to the same field."""
+    name = f"{node.name}.{key}" if node.name else key
+    held = names.get(name)
+    if held is None:
+        held = names[name] = Gathered(name)
+    node.below[key] = held
+    return held
+
+
+def _array(node: Gathered, content: list[Any], row: int, names: dict[str, Gathered], depth: int) -> None:
     if depth > MAX_DEPTH:
         return
-    for item in node:
+    for item in content:
         if isinstance(item, dict):
-            _object(f"{name}.", item, row, found, depth + 1)
+            _object(node, item, row, names, depth + 1)
         elif isinstance(item, list):
-            _array(name, item, row, found, depth + 1)
+            _array(node, item, row, names, depth + 1)
         elif item is not None:
-            _leaf(name, item, row, found)
-
-
-def _leaf(name: str, value: Any, row: int, found: dict[str, Gathered]) -> None:
-    held = found.get(name)
-    if held is None:
-        held = found[name] = Gathered()
-    held.add(row, value)
+            node.add(row, item)

@@ -14,6 +14,11 @@ from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.regions import Extent, Span
 from detections.stores.embedded.segment_files import SegmentFiles, texts_in
 
+# The other pools keep what they once had; a worker would hold the largest window's memory for good.
+pa.set_memory_pool(pa.system_memory_pool())
+# Whole row groups are decoded before rows are chosen: so many columns at a time.
+AT_ONCE = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -55,6 +60,13 @@ class LoadedWindow:
         wanted = [name for name in names if any(name in part.segment.columns for part in self.parts)]
         if not wanted:
             return {}
+        found: dict[str, pa.Array] = {}
+        for start in range(0, len(wanted), AT_ONCE):
+            found.update(self._read(wanted[start : start + AT_ONCE]))
+        pa.default_memory_pool().release_unused()
+        return found
+
+    def _read(self, wanted: Sequence[str]) -> Mapping[str, pa.Array]:
         try:
             tables = [_table(part, wanted) for part in self.parts]
         except (OSError, pa.ArrowException) as error:
