@@ -16,8 +16,9 @@ class Segment(models.Model):
     """One immutable Parquet file. It is visible to readers because this row says so.
 
     batch: the id of the batch that wrote it, so that it counts once. The time ranges let readers skip it.
-    level: 0 as it came, 1 several batches in the order of time, 2 sorted by what searches ask for. first_ingest
-    and first_arrived_at are set where several batches were merged; ingest and arrived_at are then the last.
+    level: 0 as it came, 1 several batches in the order of time, 2 sorted by what searches ask for.
+    first_ingest and first_arrived_at are set where several batches were merged; ingest and arrived_at are
+    then the last.
     """
 
     path = models.CharField(max_length=500, unique=True)
