@@ -1,5 +1,7 @@
 """Set-up of the detections app."""
 
+import gc
+
 from django.apps import AppConfig
 
 
@@ -16,4 +18,6 @@ class DetectionsConfig(AppConfig):
             wake,
         )
 
+        # Events are many small objects without cycles: by default a fifth of an import would be collection.
+        gc.set_threshold(50_000, 20, 50)
         integrity.connect(self)

@@ -23,6 +23,8 @@ LINE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 100
 KEY_LIMIT = 5000
 _MANY_DIGITS = re.compile(rb"\d{19,}")
+# Hardly any line has so many digits in a row, and this tells ten times as fast.
+_MANY_ZEROS, _DIGITS_AS_ZEROS = b"0" * 19, bytes.maketrans(b"0123456789", b"0" * 10)
 _TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)
 _EVENT_TIMES = ("created", "start", "end", "ingested")
 _TIMES = ("@timestamp", *(f"event.{name}" for name in _EVENT_TIMES))
@@ -171,6 +173,8 @@ def _check_size(value: Value, line: bytes) -> None:
 
 def _long_numbers(line: bytes) -> Iterator[bytes]:
     """Long runs of digits that look like whole numbers of the JSON, rather than parts of a text."""
+    if _MANY_ZEROS not in line.translate(_DIGITS_AS_ZEROS):
+        return
     for found in _MANY_DIGITS.finditer(line):
         start, end = found.span()
         start -= line[start - 1 : start] == b"-"
