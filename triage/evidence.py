@@ -81,6 +81,7 @@ def coverage_data(coverage: Coverage) -> dict[str, Any]:
         "first_seen": coverage.first_seen.isoformat() if coverage.first_seen else None,
         "last_seen": coverage.last_seen.isoformat() if coverage.last_seen else None,
         "sources": list(coverage.sources),
+        **({"missing": list(coverage.missing)} if coverage.missing else {}),
     }
 
 

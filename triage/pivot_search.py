@@ -176,6 +176,12 @@ def judge(
     lacks = f"{lacks[0].upper()}{lacks[1:]}." if lacks else ""
     if completeness.missing:
         return PivotState.PARTIAL, _partial(completeness)
+    unread = [path for entry in absent for path in entry.get("missing", ())]
+    if unread and not total:
+        # Absent among what can be read; what can't be read may hold it.
+        return PivotState.PARTIAL, _partial(
+            Completeness(completeness.segments, missing=tuple(dict.fromkeys(unread)))
+        )
     if total:
         return PivotState.HITS, lacks
     if not kinds:

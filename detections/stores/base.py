@@ -156,6 +156,7 @@ class Coverage:
 
     Present means: at least one event of the kind from the host within a day before to an hour after.
     first_seen and last_seen speak of the host's whole past in the store, None where it never reported.
+    missing: segments around the window that can't be read: what is absent may be in them.
     """
 
     kind: TelemetryKind
@@ -166,6 +167,7 @@ class Coverage:
     first_seen: datetime | None
     last_seen: datetime | None
     sources: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def is_present(self) -> bool:
@@ -185,6 +187,18 @@ class Appended:
 class Bucket:
     start: datetime
     count: int
+
+
+class Fetched(dict[str, StoredEvent]):
+    """Events by their identity. `missing`: segments in the window that can't be read and may hold others."""
+
+    missing: tuple[str, ...] = ()
+
+
+class Histogram(list[Bucket]):
+    """Counts by bucket. `missing`: segments in the window that can't be read and are not counted."""
+
+    missing: tuple[str, ...] = ()
 
 
 class EventStore(Protocol):
@@ -208,7 +222,7 @@ class EventStore(Protocol):
         """Events that satisfy the filters in the window, in time order."""
         ...
 
-    def fetch(self, identities: Iterable[str], window: Window) -> dict[str, StoredEvent]:
+    def fetch(self, identities: Iterable[str], window: Window) -> Fetched:
         """The events with these identities; those not found are left out."""
         ...
 
@@ -216,7 +230,7 @@ class EventStore(Protocol):
         """Presence of each kind of telemetry from a host around the window, one answer a kind."""
         ...
 
-    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> list[Bucket]:
+    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         """Counts of matching events a bucket; empty buckets are left out."""
         ...
 

@@ -7,8 +7,9 @@ import time_machine
 
 from detections import outbox
 from detections.actors import NotPermittedError
+from detections.enums import SegmentState
 from detections.errors import StoreError
-from detections.models import JournalEntry, OutboxRow
+from detections.models import JournalEntry, OutboxRow, Segment
 from detections.stores.base import Completeness, Page
 from tests.factories.cases import ACTOR, alert, shipped_rule
 from tests.factories.events import attack, mapped, mshta_start
@@ -128,6 +129,18 @@ def test_a_search_in_part_is_partial(store, monkeypatch):
     run = run_pivot(newest(case, "network").pk, actor=ACTOR)
     assert run.state == PivotState.PARTIAL
     assert run.reason == "1 of 2 parts could not be searched: seg-2. Run it again."
+
+
+def test_telemetry_that_may_lie_in_an_unreadable_segment_is_not_called_absent(store, event_folder):
+    store.append(mapped(*attack(AT)), batch="b")
+    case = open_case()
+    store.append(mapped(mshta_start(AT - timedelta(hours=2), entity="p-9")), batch="c")
+    lost = Segment.objects.get(batch="c")
+    (event_folder / lost.path).unlink()
+    Segment.objects.filter(pk=lost.pk).update(state=SegmentState.UNREADABLE)
+    run = run_pivot(newest(case, "files").pk, actor=ACTOR)
+    assert run.state == PivotState.PARTIAL
+    assert run.reason == f"1 of 2 parts could not be searched: {lost.path}. Run it again."
 
 
 def test_a_run_whose_worker_died_is_taken_again(store):

@@ -27,9 +27,8 @@ MAX_NAME = 500
 # What `kind_of` looks at. Of the last one only whether it is there.
 KIND_FIELDS = ("event.category", "event.kind", "event.code", "event.provider", "dns.question.name")
 _PLAIN = {FieldType.KEYWORD: str, FieldType.LONG: int, FieldType.BOOLEAN: bool}
-# In JSON text, and in a parsed text: the character zero, and surrogates without their other half.
+# The character zero, and surrogates that may lack their other half, in JSON text.
 _UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +148,14 @@ def raw(document: ecs.Document) -> str:
 
 
 def parsed(text: str) -> ecs.Document:
-    """The inverse of `raw`, but for what no database takes: U+0000 becomes U+2400, half a pair U+FFFD.
+    """The inverse of `raw`, but for what no database takes: see `ecs.storable`.
 
     Not orjson: it turns integers past 64 bits into floats.
     """
     document: ecs.Document = json.loads(text)
-    return _storable(document) if "\\u" in text and _UNSTORABLE.search(text) else document
-
-
-def _storable(node: Any) -> Any:
-    """A copy whose texts and keys PostgreSQL's jsonb can hold."""
-    if isinstance(node, str):
-        return _HALF.sub("\ufffd", node.replace("\0", "\u2400"))
-    if isinstance(node, dict):
-        return {_storable(key): _storable(value) for key, value in node.items()}
-    return [_storable(item) for item in node] if isinstance(node, list) else node
+    if "\\u" in text and _UNSTORABLE.search(text):
+        document = ecs.storable(document)
+    return document
 
 
 def _fields(

@@ -9,15 +9,15 @@ from detections.enums import TelemetryKind
 from detections.eql.fields import FieldCatalogue
 from detections.stores.base import (
     Appended,
-    Bucket,
     Coverage,
     EqlAnswer,
     EqlSearch,
+    Fetched,
     Filters,
+    Histogram,
     MappedEvent,
     Page,
     Region,
-    StoredEvent,
     Window,
 )
 from detections.stores.embedded import presence, windows
@@ -73,13 +73,13 @@ class EmbeddedStore:
     def search(self, filters: Filters, window: Window, *, limit: int, head: int | None = None) -> Page:
         return windows.page(self.reader, self.known_fields(), filters, window, limit=limit, head=head)
 
-    def fetch(self, identities: Iterable[str], window: Window) -> dict[str, StoredEvent]:
+    def fetch(self, identities: Iterable[str], window: Window) -> Fetched:
         return windows.named(self.reader, list(identities), window)
 
     def coverage(self, host_id: str, kinds: Iterable[TelemetryKind], window: Window) -> list[Coverage]:
         return presence.coverage(self.reader, self.known_fields(), host_id, list(kinds), window)
 
-    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> list[Bucket]:
+    def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
 
     def known_fields(self) -> FieldCatalogue:

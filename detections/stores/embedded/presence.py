@@ -2,6 +2,7 @@
 # ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,9 @@ from detections.stores.base import Clause, Coverage, Filters, Window
 from detections.stores.embedded.columns import from_micros, naive
 from detections.stores.embedded.filters import FilterCompiler
 from detections.stores.embedded.manifest import Segment
-from detections.stores.embedded.reader import Reader
+from detections.stores.embedded.reader import Reader, completeness
 from detections.stores.embedded.scan import Row
+from detections.stores.embedded.windows import within
 
 BEFORE = timedelta(days=1)
 AFTER = timedelta(hours=1)
@@ -24,21 +26,25 @@ def coverage(
 ) -> list[Coverage]:
     """As `EventStore.coverage`."""
 
-    def work(segments: list[Segment]) -> list[Row]:
+    around = Window(window.start - BEFORE, window.end + AFTER)
+
+    def work(segments: list[Segment]) -> tuple[list[Row], tuple[str, ...]]:
         scan = reader.scan(segments)
         compiler = FilterCompiler(scan, known, distinct=lambda _: [])
         host = compiler.compile(Filters(((Clause("host.id", values=(host_id,)),),)))
         dataset = scan.leaf(known["event.dataset"])
         name = f"{dataset.sql}[1]" if dataset.is_list else dataset.sql
-        return scan.run(
+        rows = scan.run(
             f"SELECT p._kind, {_counts()}, epoch_us(min(p._timestamp)), epoch_us(max(p._timestamp)), "
             f"list_sort(list_distinct(list({name}))) "
             f"FROM {scan.source} WHERE {host} AND list_contains(?, p._kind) GROUP BY p._kind",
             [*_ends(window), *compiler.parameters, [str(kind) for kind in kinds]],
         )
+        return rows, completeness(within(segments, around)).missing
 
-    found = {row[0]: row for row in reader.read(work)}
-    return [_coverage(kind, host_id, found.get(str(kind))) for kind in kinds]
+    rows, missing = reader.read(work)
+    found = {row[0]: row for row in rows}
+    return [replace(_coverage(kind, host_id, found.get(str(kind))), missing=missing) for kind in kinds]
 
 
 def _counts() -> str:

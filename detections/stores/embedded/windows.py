@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from detections.eql.fields import FieldCatalogue
-from detections.stores.base import Bucket, Filters, Page, StoredEvent, Window
+from detections.stores.base import Bucket, Fetched, Filters, Histogram, Page, Window
 from detections.stores.embedded.columns import MICROSECOND, from_micros, naive
 from detections.stores.embedded.encoding import identity_key
 from detections.stores.embedded.filters import FilterCompiler
@@ -90,7 +90,7 @@ def _count(scan: Scan, where: _Condition) -> int:
     return sum(count for (count,) in rows)
 
 
-def named(reader: Reader, identities: Sequence[str], window: Window) -> dict[str, StoredEvent]:
+def named(reader: Reader, identities: Sequence[str], window: Window) -> Fetched:
     """As `EventStore.fetch`."""
     wanted = pa.table(
         {
@@ -99,8 +99,9 @@ def named(reader: Reader, identities: Sequence[str], window: Window) -> dict[str
         }
     )
 
-    def work(segments: list[Segment]) -> dict[str, StoredEvent]:
-        scan = reader.scan(within(segments, window))
+    def work(segments: list[Segment]) -> Fetched:
+        chosen = within(segments, window)
+        scan = reader.scan(chosen)
         rows = scan.run(
             f"SELECT p.file_index, p._row FROM {scan.source} "
             "JOIN wanted w ON p._key = w.key AND p._identity = w.identity "
@@ -108,25 +109,30 @@ def named(reader: Reader, identities: Sequence[str], window: Window) -> dict[str
             [naive(window.start), naive(window.end)],
             tables={"wanted": wanted},
         )
-        return {event.identity: event for event in scan.events(scan.places(rows)).values()}
+        found = Fetched((event.identity, event) for event in scan.events(scan.places(rows)).values())
+        found.missing = completeness(chosen).missing
+        return found
 
     return reader.read(work)
 
 
 def histogram(
     reader: Reader, known: FieldCatalogue, filters: Filters, window: Window, interval: timedelta
-) -> list[Bucket]:
+) -> Histogram:
     """As `EventStore.histogram`; buckets start at multiples of the interval since 1970."""
     width = max(1, interval // MICROSECOND)
 
-    def work(segments: list[Segment]) -> list[Bucket]:
-        scan = reader.scan(within(segments, window))
+    def work(segments: list[Segment]) -> Histogram:
+        chosen = within(segments, window)
+        scan = reader.scan(chosen)
         where = _condition(scan, known, filters, window)
         rows = scan.run(
             f"SELECT floor(epoch_us(p._timestamp) / {width:d})::BIGINT AS bucket, count(*) "
             f"FROM {scan.source} WHERE {where.sql} GROUP BY bucket ORDER BY bucket",
             where.parameters,
         )
-        return [Bucket(from_micros(bucket * width), count) for bucket, count in rows]
+        found = Histogram(Bucket(from_micros(bucket * width), count) for bucket, count in rows)
+        found.missing = completeness(chosen).missing
+        return found
 
     return reader.read(work)

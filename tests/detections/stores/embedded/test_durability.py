@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from detections.enums import TelemetryKind
 from detections.errors import SegmentUnreadableError, StoreError
-from detections.stores.base import Clause, Filters, MappedEvent
+from detections.stores.base import Clause, Filters, MappedEvent, Window
 from detections.stores.embedded import EmbeddedStore, identities, segment_files
 from tests.detections.stores.embedded.writer import batch_of, open_store
-from tests.detections.stores.events import ALWAYS, event, names
+from tests.detections.stores.events import ALWAYS, at, event, identity, names
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -96,6 +97,21 @@ def test_after_three_failures_the_answer_is_partial_until_the_file_is_back(empty
     (tmp_path / "aside").rename(tmp_path / "events" / lost)
     assert empty.sweep().recovered == (lost,)
     assert names(everything(empty).events) == ["a", "b"]
+
+
+def test_every_answer_names_what_it_could_not_read(empty, tmp_path):
+    empty.append([event("a", host__id="h")], batch="1")
+    empty.append([event("b", 1, host__id="h")], batch="2")
+    lost = next(iter(empty.reader.manifest.segments())).path
+    for _ in range(3):
+        empty.reader.manifest.report_unreadable(lost, "gone")
+    [there] = empty.coverage("h", [TelemetryKind.PROCESS], Window(at(0), at(9)))
+    [later] = empty.coverage("h", [TelemetryKind.DNS], Window(at(10**6), at(10**6)))
+    counts = empty.histogram(Filters(((),)), ALWAYS, timedelta(hours=1))
+    found = empty.fetch([identity("a"), identity("b")], ALWAYS)
+    assert ((there.during, there.missing), later.missing) == ((1, (lost,)), ())
+    assert ([one.count for one in counts], counts.missing) == ([1], (lost,))
+    assert (list(found), found.missing) == ([identity("b")], (lost,))
 
 
 def test_a_segment_that_was_replaced_meanwhile_is_found_again(empty, monkeypatch):
