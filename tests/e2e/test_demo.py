@@ -180,6 +180,10 @@ def test_no_page_scrolls_sideways_on_a_phone(analyst, demo, all_pivots_ran):
 
 
 def test_a_second_start_doubles_nothing(demo, all_pivots_ran):
-    before = demo.ask("(Alert.objects.count(), Case.objects.count(), Import.objects.count())")
+    # The canary's own alerts come by the clock, whoever starts what.
+    counts = (
+        "(Alert.objects.filter(rule__is_canary=False).count(), Case.objects.count(), Import.objects.count())"
+    )
+    before = demo.ask(counts)
     demo.manage("demo")
-    assert demo.ask("(Alert.objects.count(), Case.objects.count(), Import.objects.count())") == before
+    assert demo.ask(counts) == before
