@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from detections.enums import TelemetryKind
 from detections.errors import SegmentUnreadableError, StoreError
 from detections.stores.base import Clause, Filters, MappedEvent, Window
 from detections.stores.embedded import EmbeddedStore, identities, segment_files
-from tests.detections.stores.embedded.writer import batch_of, open_store
+from tests.detections.stores.embedded.writer import batch_of, merge, open_store
 from tests.detections.stores.events import ALWAYS, at, event, identity, names
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -28,6 +29,7 @@ def everything(store):
 
 def killed_after(folder, seconds):
     """Let a writer work for a moment, kill it, and return the batches that it said were stored."""
+    folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "tests.detections.stores.embedded.writer", str(folder)]
     writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert writer.stdout.readline() == "ready\n"
@@ -39,15 +41,31 @@ def killed_after(folder, seconds):
     return len(told)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("attempt", range(5))
-def test_a_kill_at_any_moment_leaves_whole_batches(tmp_path, attempt):
-    told = killed_after(tmp_path, random.Random(attempt).uniform(0.02, 0.6))
-    store = open_store(tmp_path)
-    stored = everything(store).total
-    assert stored in {told * 20, (told + 1) * 20}
+def killed_and_whole(folder, attempt):
+    """Kill a writer that also merges; what it said was stored must be there, once, and the rest go on."""
+    told = killed_after(folder, random.Random(attempt).uniform(0.02, 0.9))
+    store = open_store(folder)
+    counts = Counter(one.identity for one in everything(store).events)
+    assert set(counts.values()) <= {1}
+    assert len(counts) in {told * 20, (told + 1) * 20}
+    assert {one.identity for number in range(told) for one in batch_of(number)} <= set(counts)
     store.append(batch_of(told), batch=str(told))
     assert everything(store).total == (told + 1) * 20
+    assert list(store.faults()) == []
+    merge(store)
+    assert everything(store).total == (told + 1) * 20
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_kill_at_some_moment_loses_and_doubles_nothing(tmp_path, attempt):
+    killed_and_whole(tmp_path, attempt)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_fifty_kills_at_random_moments_lose_and_double_nothing(tmp_path):
+    for attempt in range(100, 150):
+        killed_and_whole(tmp_path / str(attempt), attempt)
 
 
 def test_what_a_killed_writer_left_is_swept_after_an_hour(empty, tmp_path):

@@ -1,10 +1,11 @@
-"""Appends batches until it is killed. Run as a process: folder, database of the manifest."""
+"""Appends batches, and merges them, until it is killed. Run as a process with the store's folder."""
 
 import pickle
 import sys
 from pathlib import Path
 
-from detections.stores.embedded import EmbeddedStore, MemoryManifest
+from detections.stores.embedded import EmbeddedStore, MemoryManifest, compacting
+from detections.stores.embedded.merge_plan import IN_TIME, SORTED, Merge
 from tests.detections.stores.conftest import CATALOGUE
 from tests.detections.stores.events import event
 
@@ -42,12 +43,21 @@ def batch_of(number):
     return [event(f"{number}-{n}", number, process__name="x" * n) for n in range(20)]
 
 
+def merge(store):
+    """Now one kind of merge, now the other, of whatever there is."""
+    sources = tuple(store.reader.manifest.segments())
+    level = SORTED if store.head() % 2 else IN_TIME
+    compacting.merge(store.reader, Merge(sources[-40:], level))
+
+
 def main(folder):
     store = open_store(folder)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for number in range(10_000):
         store.append(batch_of(number), batch=str(number))
+        if number % 5 == 4:
+            merge(store)
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
 
