@@ -8,7 +8,7 @@ from triage.views.queue import queue
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", root_or(queue)),
+    path("", root_or(queue), name="queue"),
     path("", include("detections.door.urls")),
     path("", include("triage.urls")),
 ]

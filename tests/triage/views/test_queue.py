@@ -29,6 +29,13 @@ def test_more_cases_need_no_more_queries(as_analyst, make_case, ana):
     assert queries(as_analyst, "/") == one
 
 
+def test_the_rail_says_where_one_is(as_analyst):
+    here = [
+        as_analyst.get(url).text.count('href="/" aria-current="page"') for url in ("/", "/rules/", "/health/")
+    ]
+    assert here == [1, 0, 0]
+
+
 def test_an_outsider_sees_no_case(client, otto, make_case):
     case = make_case(title="Secret thing")
     client.force_login(otto)
