@@ -100,6 +100,8 @@ def test_chunked_requests_are_read_and_a_slow_sender_makes_others_wait(instance,
 
     sender = threading.Thread(target=send)
     sender.start()
+    # The slow one has to have the only place before another asks for it.
+    time.sleep(2)
     status = wait_for(
         lambda: (told := ask(instance, authorization, body_of(3))) and told[0] == 429 and told[1]["status"],
         "the server is busy",
