@@ -11,7 +11,7 @@ from detections import ecs
 from detections.actors import Actor
 from detections.enums import Severity, TimeBasis
 from detections.models import Alert
-from triage import cases, checks, journal, pivots
+from triage import cases, checks, freezing, journal, pivots
 from triage.case_keys import CaseKey
 from triage.enums import CaseLinkKind, CaseStatus
 from triage.facts import HeadFacts, head_facts
@@ -61,7 +61,7 @@ def open_case(
         subject=case.title,
         data={"alert": alert.alert_id, "key": case.key_fields, "time_basis": case.time_basis},
     )
-    pivots.freeze_alert(case, alert, number=1)
+    freezing.freeze_alert(case, alert, number=1)
     pivots.plan(case, actor=actor)
     pivots.refresh_signals(case, alert)
     cases.refresh(case)
@@ -148,7 +148,7 @@ def join(case: Case, alert: Alert, actor: Actor) -> None:
         subject=f"Occurrence {case.occurrence_count}",
         data={"alert": alert.alert_id},
     )
-    pivots.freeze_alert(case, alert, number=_next_number(case))
+    freezing.freeze_alert(case, alert, number=_next_number(case))
     pivots.extend(case, actor=actor)
     cases.refresh(case)
 
@@ -178,7 +178,7 @@ def add_to(case: Case, alerts: Sequence[Alert], *, actor: Actor, verb: str = "oc
         data={"alerts": [alert.pk for alert in alerts]},
     )
     for number, alert in enumerate(alerts, start=_next_number(case)):
-        pivots.freeze_alert(case, alert, number=number)
+        freezing.freeze_alert(case, alert, number=number)
     pivots.extend(case, actor=actor)
     cases.refresh(case)
 

@@ -8,28 +8,26 @@ from time import monotonic
 from django.db import transaction
 from django.utils import timezone
 
-from detections import ecs, outbox
+from detections import outbox
 from detections.actors import Actor, system
 from detections.enums import OutboxState
 from detections.errors import CasewrightError
-from detections.ingest.moments import moment
 from detections.models import Alert
 from detections.stores.base import Window
 from triage import cases, checks, journal
 from triage.enums import PivotState
 from triage.errors import TriageError
-from triage.evidence import MOST_ROWS, document_sha256, latest_runs, run_sha256
+from triage.evidence import latest_runs
+from triage.freezing import freeze
 from triage.guide_versions import guide_of
 from triage.guides.model import Guide, Pivot
 from triage.models import Case, Evidence, PivotRun
-from triage.pivot_search import Outcome, Row, filled, query_data, search
+from triage.pivot_search import Outcome, filled, query_data, search
 
 log = logging.getLogger(__name__)
 RUN, REFILL = "run_pivot", "refill_pivot"
 # Telemetry of the last moments of a window arrives a little later.
 ARRIVAL = timedelta(minutes=1)
-# Each occurrence freezes its events; a case with more of them has its first ones to look at.
-MOST_FROZEN_OCCURRENCES = 100
 # On a host with more open cases than this nobody reads them one by one.
 MOST_REFRESHED = 50
 _STORM = "The case gathers a storm of alerts. Open its alerts one by one: a pivot speaks of one of them."
@@ -102,36 +100,6 @@ def _ask(run: PivotRun, *, not_before: datetime | None = None) -> None:
         outbox.retry(row.pk)
 
 
-def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
-    """Keep an alert's own events as evidence, in the caller's transaction; nothing has to be searched."""
-    if number > MOST_FROZEN_OCCURRENCES:
-        return None
-    now = timezone.now()
-    run = PivotRun(
-        case=case,
-        key=checks.ALERT if number == 1 else f"{checks.ALERT}-{number}",
-        label="Events of the alert" if number == 1 else f"Events of occurrence {number}",
-        state=PivotState.HITS,
-        window_start=alert.first_event_at,
-        window_end=alert.last_event_at,
-        started_at=now,
-        finished_at=now,
-        took_ms=0,
-    )
-    run.save()
-    _freeze(
-        run,
-        [
-            Row(event["identity"], moment(ecs.text(event["document"], "@timestamp")), event["document"])
-            for event in alert.events
-        ],
-    )
-    run.total = run.kept
-    run.save()
-    checks.evaluate(case, guide_of(case), run)
-    return run
-
-
 # -- running
 
 
@@ -195,28 +163,10 @@ def _store(
     run.query, run.coverage, run.segments = outcome.query, outcome.coverage, list(outcome.segments)
     run.total, run.took_ms, run.finished_at = outcome.total, took, timezone.now()
     if outcome.state != PivotState.FAILED:
-        _freeze(run, outcome.rows)
+        freeze(run, outcome.rows)
     run.save()
     _after(case, run, actor)
     return run
-
-
-def _freeze(run: PivotRun, rows: Iterable[Row]) -> None:
-    """Copy the documents, with the hash of each and of the whole."""
-    made = [
-        Evidence(
-            pivot=run,
-            position=number,
-            identity=row.identity,
-            event_at=row.at,
-            document=row.document,
-            sha256=document_sha256(row.document),
-        )
-        for number, row in enumerate(list(rows)[:MOST_ROWS], start=1)
-    ]
-    Evidence.objects.bulk_create(made)
-    run.kept = len(made)
-    run.sha256 = run_sha256(run, [row.sha256 for row in made])
 
 
 def _after(case: Case, run: PivotRun, actor: Actor) -> None:
