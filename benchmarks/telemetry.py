@@ -4,6 +4,7 @@
 are rare; about 1.6 kB an event. One event in some thousands is what rules look for.
 """
 
+import base64
 import hashlib
 import random
 from bisect import bisect
@@ -16,9 +17,10 @@ START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOSTS = 200
 DOMAIN = "CORP"
 _COMMON = """
-svchost.exe chrome.exe msedge.exe explorer.exe RuntimeBroker.exe SearchHost.exe conhost.exe Teams.exe OUTLOOK.EXE
-MsMpEng.exe backgroundTaskHost.exe taskhostw.exe dllhost.exe WmiPrvSE.exe EXCEL.EXE WINWORD.EXE OneDrive.exe
-spoolsv.exe lsass.exe services.exe cmd.exe powershell.exe code.exe git.exe python.exe node.exe java.exe zoom.exe
+svchost.exe chrome.exe msedge.exe explorer.exe RuntimeBroker.exe SearchHost.exe conhost.exe Teams.exe
+OUTLOOK.EXE MsMpEng.exe backgroundTaskHost.exe taskhostw.exe dllhost.exe WmiPrvSE.exe EXCEL.EXE WINWORD.EXE
+OneDrive.exe spoolsv.exe lsass.exe services.exe cmd.exe powershell.exe code.exe git.exe python.exe node.exe
+java.exe zoom.exe
 """
 # What administrators use too, and rules look at twice.
 _RARE = """
@@ -74,6 +76,7 @@ class Telemetry:
         self.programs, self.sites = Zipf(PROGRAMS), Zipf(SITES)
         self.hosts = Zipf([f"{n:04}" for n in range(HOSTS)], 0.4)
         self.kinds = Zipf([kind for kind, share in MIX for _ in range(share)], 0)
+        self.busy = Zipf(list(range(40)), 0.9)
         self.running = {host: [self._process(host) for _ in range(40)] for host in self.hosts.values}
 
     def documents(self, count: int) -> Iterator[dict[str, Any]]:
@@ -96,7 +99,7 @@ class Telemetry:
         signer = "Microsoft Windows" if folder == FOLDERS[0] else f"Vendor {hash_of(name)[:4]}"
         return {
             "name": name,
-            "entity_id": hash_of(f"{host}{self.number}{chance.random()}")[:40],
+            "entity_id": self._entity(host),
             "pid": chance.randrange(400, 60_000),
             "executable": path,
             "command_line": f'"{path}" ' + " ".join(arguments[1:]),
@@ -116,6 +119,11 @@ class Telemetry:
             },
         }
 
+    def _entity(self, host: str) -> str:
+        """As the agent makes them: its own id, a process id and a time, in base64."""
+        born = 133_541_000_000 + self.number * 40 + self.chance.randrange(4_000)
+        return base64.b64encode(f"{hash_of(host)[:18]}-{born % 60_000}-{born}".encode()).decode()
+
     def _user(self, host: str) -> str:
         return ("SYSTEM", f"user{host}", f"user{host}", f"admin{int(host) % 7}")[self.chance.randrange(4)]
 
@@ -125,8 +133,7 @@ class Telemetry:
         running = self.running[host]
         if kind == "process":
             running[chance.randrange(40)] = self._process(host)
-        process = dict(chance.choice(running))
-        parent = chance.choice(running)
+        process, parent = dict(running[self.busy.pick(chance)]), running[self.busy.pick(chance)]
         category = {"end": "process", "dns": "network", "logon": "authentication"}.get(kind, kind)
         document: dict[str, Any] = {
             "@timestamp": f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",

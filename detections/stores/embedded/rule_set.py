@@ -145,6 +145,7 @@ class SetSearcher:
         window = loaded(files, segments, bounds, self.extent, clock, searched=True)
         side = _Side(window, going)
         live = [one for one in going if self._takes(one, side)]
+        side.keep(live)
         sequences = [one for one in live if not isinstance(one.planned.query, EventQuery)]
         sides = [side]
         if sequences and not self.extent.is_everything:
@@ -154,6 +155,9 @@ class SetSearcher:
             bounds = {**bounds, **more}
             sides.append(beside)
         done = [one for one in live if self._completes(one, sides)]
+        for used in sides:
+            # Columns and rows know each other: without this they would wait for a collection.
+            used.keep(())
         read = [segment for segment in segments if segment.path in bounds]
         failed = {one.number for one in going if one.is_broken}
         found = self._answered(done, read)
@@ -277,6 +281,11 @@ class _Side:
             self.rows.load(fields.values())
         self._times: dict[Bits, list[int]] = {}
         self._within: dict[tuple[Span, ...], Bits] = {}
+
+    def keep(self, going: Iterable[_Going]) -> None:
+        """Let go of the columns that none of these queries reads."""
+        self.rows.keep(field for one in going for field in one.planned.fields)
+        pa.default_memory_pool().release_unused()
 
     def times(self, bits: Iterable[Bits]) -> list[int]:
         """The seconds in which some rows lie, by both their ends."""

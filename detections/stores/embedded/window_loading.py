@@ -17,7 +17,7 @@ from detections.stores.embedded.segment_files import SegmentFiles, texts_in
 # The other pools keep what they once had; a worker would hold the largest window's memory for good.
 pa.set_memory_pool(pa.system_memory_pool())
 # Whole row groups are decoded before rows are chosen: so many columns at a time.
-AT_ONCE = 12
+AT_ONCE = 6
 
 
 @dataclass(frozen=True, slots=True)

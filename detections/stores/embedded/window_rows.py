@@ -59,6 +59,14 @@ class WindowRows(Rows):
         for name in fresh:
             self._loaded[name] = _Values.of(found[name]) if name in found else _Values.none()
 
+    def keep(self, fields: Iterable[Field]) -> None:
+        """Let go of the columns of all other fields, and of what was found out in them."""
+        names = {field.name for field in fields}
+        self._columns = {name: column for name, column in self._columns.items() if name in names}
+        physical = {columns.physical(name, several=several) for name in names for several in (False, True)}
+        self._loaded = {name: values for name, values in self._loaded.items() if name in physical}
+        self.results.clear()
+
     def _parts(self, field: Field) -> list["_Values"]:
         self.load([field])
         names = [columns.physical(field.name, several=several) for several in (False, True)]
