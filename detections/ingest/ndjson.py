@@ -6,7 +6,6 @@ object repeats a key, its last value counts, as in most readers of JSON.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import orjson
@@ -88,7 +87,8 @@ def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | R
         event = _event_of(value, document_id, f"{name}:{number}", clock)
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
-    return replace(event, record_id=record_id)
+    # `dataclasses.replace` takes three times as long, and this runs once an event.
+    return MappedEvent(event.identity, event.document, event.source, record_id)
 
 
 def sent_event(line: bytes, document_id: str, source: str) -> MappedEvent:
