@@ -1,13 +1,14 @@
 """The rows that some stage of a query may take, found in SQL."""
 # ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from detections.enums import TimeBasis
 from detections.eql.ast import (
     Query,
+    SequenceQuery,
     Stage,
     all_stages,
 )
@@ -90,10 +91,44 @@ class CandidateSql:
         batch = f"{self.scan.ingest} AS i, {self.scan.arrived} AS a, {self.scan.order} AS o"
         inner = ", ".join([place, batch, *flags, *keys])
         fits = " OR ".join(f"f{n}" for n in range(len(stages)))
-        return (
+        found = (
             f"SELECT * FROM (SELECT {inner} FROM {self.scan.source} "
             f"WHERE {self._within(bounds, spans)}) WHERE {fits}"
         )
+        partners = "" if searched and not extent.is_everything else self._partners()
+        return f"WITH c AS MATERIALIZED ({found}) SELECT * FROM c WHERE {partners}" if partners else found
+
+    def _partners(self) -> str:
+        """Whether every other stage of a sequence has a row with the candidate's join keys.
+
+        Only where all partners are read. Missing stages, `until`, optional keys and lists are left as they
+        are: there, less would mean more.
+        """
+        stages = all_stages(self.query)
+        if not isinstance(self.query, SequenceQuery):
+            return ""
+        positive = [n for n, stage in enumerate(self.query.stages) if not stage.missing]
+        kept = [f"f{n}" for n in range(len(stages)) if n not in positive]
+        for n in positive:
+            tests = [
+                f"{own} IN (SELECT {other} FROM c WHERE f{m})"
+                for m in positive
+                for own, other in self._shared_keys(stages[n], stages[m])
+                if m != n
+            ]
+            kept.append(" AND ".join([f"f{n}", *tests]))
+        return " OR ".join(f"({one})" for one in kept) if any(" IN " in one for one in kept) else ""
+
+    def _shared_keys(self, one: Stage, other: Stage) -> Iterator[tuple[str, str]]:
+        """The key columns of two stages that have to be equal, if each row has one value of them at most."""
+        for left, right in zip(one.keys, other.keys, strict=True):
+            fields = self.known.get(left.name), self.known.get(right.name)
+            if left.optional or right.optional or fields[0] is None or fields[1] is None:
+                continue
+            leaves = [self.scan.leaf(field) for field in fields if field]
+            if not any(leaf.is_list for leaf in leaves) and fields[0].type is fields[1].type:
+                names = self.key_names
+                yield f"k{names.index(left.name)}", f"k{names.index(right.name)}"
 
     def _within(self, bounds: Mapping[int, Span], spans: Sequence[Span]) -> str:
         clock = self.clock()
