@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max
 from django.utils import timezone
 
-from detections import canary, health, invariants
+from detections import canary, health, invariants, silence
 from detections.actors import system
 from detections.enums import OutboxState, RunStatus, SegmentState
 from detections.models import OutboxRow, QuarantinedRecord, Rule, Segment
@@ -38,6 +38,7 @@ def current(*, now: datetime | None = None) -> list[Alarm]:
         *_together("outbox_failed", "kinds of work were given up", list(_outbox())),
         *_together("segment_unreadable", "segments are unreadable", list(_segments())),
         *_together("quarantine_grew", "imports had records that can't be used", list(_quarantine(now))),
+        *_together("source_silent", "sources fell silent", list(_silent(now))),
         *_canary(now),
         *_invariants(),
     ]
@@ -106,6 +107,16 @@ def _quarantine(now: datetime) -> Iterator[Alarm]:
         detail = "The good ones are kept. Admins read the others, with the reason, under Imports."
         title = f"Import {capture}: {number} {words} can't be used"
         yield Alarm(f"quarantine_grew:{capture}", "quarantine_grew", title, detail)
+
+
+def _silent(now: datetime) -> Iterator[Alarm]:
+    for source in silence.report(actor=system("alarms"), now=now).sources:
+        named = ", ".join(host for host in source.hosts[:NAMED] if host)
+        more = f" and {len(source.hosts) - NAMED} more" if len(source.hosts) > NAMED else ""
+        detail = f"Last event: {source.last:%Y-%m-%d %H:%M:%S} UTC. Hosts: {named or 'none named'}{more}."
+        # Which hosts and how many of them changes while it is the same trouble: not in the key.
+        key = f"source_silent:{source.dataset}"
+        yield Alarm(key, "source_silent", f"Silent source: {source.name}, {source.affects}", detail)
 
 
 def _canary(now: datetime) -> Iterator[Alarm]:

@@ -1,7 +1,7 @@
 """How detection is: what was searched up to when, what was not and why, and whether everything is alive."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from detections import run_durations, silence
 from detections.actors import Actor
 from detections.enums import ImportStatus, OutboxState, RunStatus, RunTrigger, SegmentState
 from detections.models import (
@@ -22,7 +23,9 @@ from detections.models import (
     Segment,
 )
 from detections.models.run import RuleRunQuerySet
+from detections.run_durations import Durations
 from detections.schedules import tolerance_of
+from detections.silence import Silence
 
 T = TypeVar("T", CoveredWindow, CoverageGap, RuleRun)
 
@@ -75,6 +78,7 @@ class Strip:
     outbox_failed: tuple[OutboxRow, ...]
     signs: tuple[Sign, ...]
     unreadable_segments: tuple[Segment, ...]
+    silence: Silence = field(default_factory=Silence)
     problems: tuple[str, ...] = ()
     items: tuple[StripItem, ...] = ()
 
@@ -88,7 +92,8 @@ class RuleHealth:
     """One rule over a span of time. covered and gaps are its coverage ledger, for a time bar.
 
     lag_tolerance: None for a rule without a version. counts: its runs in the span by status. troubles: the
-    newest runs in the span that did not succeed, with their reasons.
+    newest runs in the span that did not succeed, with their reasons. durations: of the runs in the span that
+    ended, None where none did.
     """
 
     rule: Rule
@@ -100,6 +105,11 @@ class RuleHealth:
     filled_gaps: tuple[CoverageGap, ...]
     counts: dict[str, int]
     troubles: tuple[RuleRun, ...]
+    durations: Durations | None = None
+
+    @property
+    def truncations(self) -> int:
+        return self.counts.get(RunStatus.TRUNCATED, 0)
 
     @property
     def covered_until(self) -> datetime | None:
@@ -129,6 +139,7 @@ def strip(*, actor: Actor, now: datetime | None = None) -> Strip:
         outbox_failed=tuple(gave_up[:RUNS_SHOWN]),
         signs=signs(now=now),
         unreadable_segments=tuple(Segment.objects.filter(state=SegmentState.UNREADABLE)),
+        silence=silence.report(actor=actor, now=now),
     )
     found = replace(found, problems=tuple(_problems(found)))
     return replace(found, items=tuple(_items(found, now)))
@@ -154,6 +165,7 @@ def rule_health(
     runs = RuleRun.objects.visible_to(actor).filter(rule__in=rules, started_at__gte=since)
     troubles = _by_rule(runs.exclude(status__in=[RunStatus.SUCCEEDED, RunStatus.RUNNING])[:1000])
     counts = _counts(runs)
+    durations = run_durations.of_runs(runs, rules)
     found = [
         RuleHealth(
             rule=rule,
@@ -165,6 +177,7 @@ def rule_health(
             filled_gaps=tuple(gap for gap in gaps.get(rule.pk, ()) if gap.filled_at is not None),
             counts=counts.get(rule.pk, {}),
             troubles=tuple(troubles.get(rule.pk, ())[:RUNS_SHOWN]),
+            durations=durations.get(rule.pk),
         )
         for rule in rules
     ]
@@ -251,6 +264,10 @@ def _problems(found: Strip) -> Iterator[str]:
             yield f"No sign of life from {sign.name}. Is manage.py up running?"
     for segment in found.unreadable_segments:
         yield f"Segment {segment.path} of the event store is unreadable: {segment.last_error}"
+    if found.silence.error:
+        yield f"Silent sources can't be told: {found.silence.error}"
+    for source in found.silence.sources[:RUNS_SHOWN]:
+        yield f"Silent: {source.name} ({source.affects}). Last event {source.last:%Y-%m-%d %H:%M} UTC."
 
 
 def _items(found: Strip, now: datetime) -> Iterator[StripItem]:
@@ -280,6 +297,11 @@ def _items(found: Strip, now: datetime) -> Iterator[StripItem]:
         yield StripItem("failed", f"No sign of life from {' and '.join(dead)}")
     if found.unreadable_segments:
         yield StripItem("failed", f"{_counted(len(found.unreadable_segments), 'segment')} unreadable")
+    if found.silence.error:
+        yield StripItem("failed", "Silent sources can't be told")
+    if found.silence.sources:
+        silent = _counted(len(found.silence.sources), "silent source")
+        yield StripItem("no_telemetry", f"{silent}, {_counted(found.silence.hosts, 'host')}")
 
 
 def _counted(number: int, noun: str) -> str:

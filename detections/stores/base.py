@@ -201,6 +201,30 @@ class Histogram(list[Bucket]):
     missing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """When events of one dataset came from one host, by their arrival. Both are "" where events name none.
+
+    reported_hours: how many clock hours of the day that ends with `last` had an arrival. usual_gap: how long
+    the pause is, on average, that a moment of that day falls into: its regular interval where a source has
+    one, and its long pauses where it comes in bursts. hours: events that arrived in each of the 24 hours
+    before the end of what was asked for, oldest first.
+    """
+
+    dataset: str
+    host: str
+    last: datetime
+    reported_hours: int
+    usual_gap: timedelta
+    hours: tuple[int, ...]
+
+
+class Arrivals(list[SourceReport]):
+    """Reports by dataset and host. `missing`: segments that can't be read and may hold others."""
+
+    missing: tuple[str, ...] = ()
+
+
 class EventStore(Protocol):
     """What detection, ingest and pivots ask of a store."""
 
@@ -232,6 +256,14 @@ class EventStore(Protocol):
 
     def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         """Counts of matching events a bucket; empty buckets are left out."""
+        ...
+
+    def arrivals(self, senders: Sequence[str], window: Window) -> Arrivals:
+        """What each source sent, by the time of its arrival in the window, start excluded.
+
+        senders: whose events count, as in `<sender>: <index>` of `MappedEvent.source`; imports have no
+        sender.
+        """
         ...
 
     def known_fields(self) -> FieldCatalogue:

@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from detections import health, heartbeat, run, schedules, wake
 from detections.actors import system
-from detections.enums import ImportStatus, OutboxState
+from detections.enums import ImportStatus, OutboxState, RunStatus, RunTrigger
 from detections.errors import StoreError
-from detections.models import Import, OutboxRow, Rule, Segment
+from detections.models import Import, OutboxRow, Rule, RuleRun, Segment
+from detections.run_durations import Durations
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule as make_rule
 
@@ -39,6 +40,14 @@ def broken_store(store, monkeypatch):
             raise StoreError("The disk is full.")
 
     monkeypatch.setattr(run, "event_store", Broken)
+
+
+def run_of(made, milliseconds, **changed):
+    made.pk = None
+    for name, value in {"trigger": RunTrigger.SCHEDULE, "status": RunStatus.SUCCEEDED, **changed}.items():
+        setattr(made, name, value)
+    made.duration_ms = milliseconds
+    made.save(force_insert=True)
 
 
 def strip(**options):
@@ -132,12 +141,31 @@ def test_an_outsider_sees_nothing(store, alive, outsider):
     assert health.rule_health(actor=outsider) == []
 
 
+def test_run_durations_are_the_nearest_ranks_of_what_ran_on_schedule(store, alive):
+    enabled()
+    wake.wake()
+    made = RuleRun.objects.first()
+    RuleRun.objects.all().delete()
+    for milliseconds in range(1, 41):
+        run_of(made, milliseconds)
+    run_of(made, 90_000, trigger=RunTrigger.BACK)
+    run_of(made, 99, status=RunStatus.TRUNCATED, error="full")
+    (one,) = health.rule_health(actor=ACTOR)
+    assert one.durations == Durations(timedelta(milliseconds=21), timedelta(milliseconds=39), 41)
+    assert one.truncations == 1
+
+
+def test_a_rule_without_a_finished_run_has_no_durations(store, alive):
+    enabled()
+    assert health.rule_health(actor=ACTOR)[0].durations is None
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_rules_cost_the_same_queries_however_many(store, alive, number, django_assert_num_queries):
     for name in range(number):
         enabled(f"rule-{name}")
     wake.wake()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         assert len(health.rule_health(actor=ACTOR)) == number
 
 

@@ -15,6 +15,7 @@ from detections import health as detection_health
 from detections.enums import GapReason, SegmentState
 from detections.health import RuleHealth
 from detections.models import Canary, Import, Segment
+from detections.silence import Silence, SilentSource
 from triage.views.doors import Asked, page
 
 PERIODS = {"6h": timedelta(hours=6), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
@@ -49,6 +50,14 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A silent source with the path of its last 24 hours."""
+
+    source: SilentSource
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleLine:
     health: RuleHealth
     stretches: tuple[Stretch, ...]
@@ -67,6 +76,13 @@ def _bar(number: int, one: Canary, slowest: float) -> Bar:
     return Bar(one, f"{number * 10}", f"{100 - height:.1f}", f"{height:.1f}", latency is not None)
 
 
+def spark(counts: Sequence[int]) -> str:
+    """The path of a line through the counts, on a picture of 72 by 20; the largest is at its top."""
+    most, steps = max(counts, default=0) or 1, max(len(counts) - 1, 1)
+    points = (f"{1 + 70 * at / steps:.1f} {18 - 16 * count / most:.1f}" for at, count in enumerate(counts))
+    return "M" + "L".join(points)
+
+
 @page
 def health(request: Asked) -> HttpResponse:
     now = timezone.now()
@@ -75,8 +91,10 @@ def health(request: Asked) -> HttpResponse:
     found = detection_health.rule_health(actor=request.actor, now=now, span=span)
     lines = [_line(one, now - span, now) for one in found]
     active = Segment.objects.filter(state=SegmentState.ACTIVE)
+    strip = detection_health.strip(actor=request.actor, now=now)
     context = {
-        "strip": detection_health.strip(actor=request.actor, now=now),
+        "strip": strip,
+        "silent": _silent(strip.silence),
         "lines": lines,
         "troubles": [(one.rule, run) for one in found for run in one.troubles],
         "period": period if period in PERIODS else "24h",
@@ -93,6 +111,10 @@ def health(request: Asked) -> HttpResponse:
         "may_read_quarantine": request.actor.can("detections.view_quarantinedrecord"),
     }
     return render(request, "health/health.html", context)
+
+
+def _silent(found: Silence) -> list[SourceLine]:
+    return [SourceLine(source, spark(source.hours)) for source in found.sources]
 
 
 def _canary(request: Asked, now: datetime) -> dict[str, object]:

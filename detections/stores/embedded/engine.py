@@ -9,6 +9,7 @@ from detections.enums import TelemetryKind
 from detections.eql.fields import FieldCatalogue
 from detections.stores.base import (
     Appended,
+    Arrivals,
     Coverage,
     EqlAnswer,
     EqlSearch,
@@ -20,7 +21,7 @@ from detections.stores.base import (
     Region,
     Window,
 )
-from detections.stores.embedded import presence, windows
+from detections.stores.embedded import arrivals, presence, windows
 from detections.stores.embedded.appending import Appender
 from detections.stores.embedded.compacting import Compacted, compacted
 from detections.stores.embedded.connection import Connection
@@ -81,6 +82,9 @@ class EmbeddedStore:
 
     def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
+
+    def arrivals(self, senders: Sequence[str], window: Window) -> Arrivals:
+        return arrivals.arrivals(self.reader, self.known_fields(), senders, window)
 
     def known_fields(self) -> FieldCatalogue:
         seen = self.reader.manifest.fields()
