@@ -9,7 +9,7 @@ is ordered by a field of its own, is left to `eql_search`.
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -40,6 +40,8 @@ MOST_ROWS = 1_500_000
 # Fewer queries than this gain nothing.
 LEAST_QUERIES = 4
 MOST_PLANS = 5_000
+# A sequence that reaches further reads its own surroundings: it would make all others read them too.
+MOST_REACH = timedelta(minutes=10)
 # More candidates of one query than this are put together from a stream.
 MOST_CANDIDATES = 100_000
 
@@ -147,6 +149,9 @@ class SetSearcher:
         live = [one for one in going if self._takes(one, side)]
         side.keep(live)
         sequences = [one for one in live if not isinstance(one.planned.query, EventQuery)]
+        for one in sequences:
+            one.is_broken = one.is_broken or (one.search.reach > MOST_REACH and not self.extent.is_everything)
+        sequences = [one for one in sequences if not one.is_broken]
         sides = [side]
         if sequences and not self.extent.is_everything:
             beside, more = self._beside(segments, clock, sequences, side)
