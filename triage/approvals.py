@@ -1,0 +1,74 @@
+"""What waits for a second person: one list over everything that can be asked for, and the rule of four eyes."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+
+from detections.actors import Actor, NotPermittedError
+from triage.errors import StaleEditError
+from triage.models.four_eyes import FourEyes
+
+PERMISSION = "triage.approve"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One request. kind: what it is, in words ("exception", "guide overlay", "response action").
+
+    says: what it would hide, change or hit, in a sentence. url: the page where it is decided. expires_at:
+    when the request lapses, None if it does not. case_id: the case that it came from, or None.
+    """
+
+    kind: str
+    title: str
+    says: str
+    url: str
+    requested_by: User
+    last_edited_by: User
+    requested_at: datetime
+    expires_at: datetime | None = None
+    case_id: int | None = None
+
+    def is_own(self, actor: Actor) -> bool:
+        """Whether the actor asked for it or edited it last: then another person is needed."""
+        return actor.user is not None and actor.user in (self.requested_by, self.last_edited_by)
+
+
+Source = Callable[[Actor], Iterable[Pending]]
+_sources: list[Source] = []
+
+
+def source(function: Source) -> Source:
+    """Register who lists requests of one kind; each sees with the actor's eyes. For use as a decorator."""
+    if function not in _sources:
+        _sources.append(function)
+    return function
+
+
+def pending(actor: Actor) -> list[Pending]:
+    """Everything that waits and the actor may see, oldest first."""
+    found = [request for each in _sources for request in each(actor)]
+    return sorted(found, key=lambda request: request.requested_at)
+
+
+def require_another(row: FourEyes, *, actor: Actor, what: str) -> User:
+    """The person who may decide this row. what: "approve exceptions", for the refusal.
+
+    Raises NotPermittedError for the system, for who lacks the permission, asked for it, or edited it last.
+    """
+    actor.require(PERMISSION, what)
+    if actor.user is None:
+        raise NotPermittedError(f"Only a person may {what}.")
+    if actor.user.pk == row.requested_by_id:
+        raise NotPermittedError(f"{actor.label} asked for this: another person has to {what}.")
+    if actor.user.pk == row.last_edited_by_id:
+        raise NotPermittedError(f"{actor.label} edited this last: another person has to {what}.")
+    return actor.user
+
+
+def check_content(row: FourEyes, seen_sha256: str) -> None:
+    """Raise StaleEditError if the content is not what the person saw when they decided."""
+    if row.content_sha256 != seen_sha256:
+        raise StaleEditError("It was changed after it was shown. Look at it again, then decide.", theirs=row)
