@@ -1,4 +1,4 @@
-"""What waits for a second person: one list over everything that can be asked for, and the rule of four eyes."""
+"""What waits for a second person, in one list, and the rule of four eyes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -61,9 +61,9 @@ def require_another(row: FourEyes, *, actor: Actor, what: str) -> User:
     actor.require(PERMISSION, what)
     if actor.user is None:
         raise NotPermittedError(f"Only a person may {what}.")
-    if actor.user.pk == row.requested_by_id:
+    if actor.user == row.requested_by:
         raise NotPermittedError(f"{actor.label} asked for this: another person has to {what}.")
-    if actor.user.pk == row.last_edited_by_id:
+    if actor.user == row.last_edited_by:
         raise NotPermittedError(f"{actor.label} edited this last: another person has to {what}.")
     return actor.user
 
