@@ -26,6 +26,7 @@ class RuleType(TextChoices):
     ESQL = "esql"
     MACHINE_LEARNING = "machine_learning"
     THREAT_MATCH = "threat_match"
+    SAVED_QUERY = "saved_query"
 
 
 class Severity(TextChoices):

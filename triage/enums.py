@@ -92,6 +92,16 @@ class ExceptionState(TextChoices):
     DECLINED = "declined"
 
 
+class ProposalState(TextChoices):
+    """States of a guide overlay that somebody wrote. `approved` is the one in force; a rule has one at most."""
+
+    DRAFT = "draft"
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    SUPERSEDED = "superseded"
+
+
 class ActionState(TextChoices):
     """States of a response action (reserved for the response tables)."""
 

@@ -24,6 +24,8 @@ RULE_ID_LENGTH = 64
 NAME_LENGTH = 255
 MAX_SIGNALS = 10_000
 TRANSFORMS = ("investigate", "osquery")
+# A job of machine learning, or a query that stands elsewhere under its `saved_id`.
+WITHOUT_QUERY = (RuleType.MACHINE_LEARNING, RuleType.SAVED_QUERY)
 
 
 @lru_cache(maxsize=4096)
@@ -160,7 +162,7 @@ def _schedule(table: Table) -> tuple[timedelta, timedelta]:
 
 
 def _query(table: Table, kind: RuleType) -> str:
-    query = table.text("query", required=kind not in (RuleType.MACHINE_LEARNING,))
+    query = table.text("query", required=kind not in WITHOUT_QUERY)
     if kind is not RuleType.EQL:
         return query
     language = table.text("language", "eql")

@@ -2,27 +2,40 @@
 
 from triage.models.access import OneTimeSignIn
 from triage.models.asset import Asset
+from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
 from triage.models.evidence import CheckResult, Evidence, PivotRun
 from triage.models.guide import GuideVersion
+from triage.models.merge import CaseMerge, GateOverride
+from triage.models.note import Mention, Note, NoteVersion
 from triage.models.notification import Notification
+from triage.models.overlay import OverlayProposal
 from triage.models.question import Answer, Citation, Confirmation, Draft, Question
+from triage.models.task import CaseTask
 
 __all__ = [
     "Answer",
     "Asset",
+    "Attachment",
     "Case",
     "CaseLink",
+    "CaseMerge",
+    "CaseTask",
     "CheckResult",
     "Citation",
     "Confirmation",
     "Draft",
     "Escalation",
     "Evidence",
+    "GateOverride",
     "GuideVersion",
+    "Mention",
+    "Note",
+    "NoteVersion",
     "Notification",
     "Occurrence",
     "OneTimeSignIn",
+    "OverlayProposal",
     "PivotRun",
     "Question",
 ]

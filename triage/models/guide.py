@@ -9,7 +9,8 @@ class GuideVersion(models.Model):
     """The guide of a rule version as cases are worked by it; never changed.
 
     The texts are parsed on use by triage.guides (cached by sha256). Overlays can weaken a gate: a version
-    that does not ship with the product names who proposed and who approved it.
+    that does not ship with the product names who proposed and who approved it (its OverlayProposal). review:
+    why the overlay no longer fits this version of the rule, or "".
     """
 
     rule_version = models.ForeignKey(RuleVersion, on_delete=models.PROTECT, related_name="guides")
@@ -17,6 +18,7 @@ class GuideVersion(models.Model):
     note = models.TextField(blank=True)
     transforms = models.JSONField(default=list)
     overlay = models.TextField(blank=True)
+    review = models.TextField(blank=True)
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
