@@ -80,7 +80,7 @@ class ObservableType(TextChoices):
 
 
 class ExceptionState(TextChoices):
-    """States of an exception version (reserved for the exception tables)."""
+    """States of an exception version, and of a value list's."""
 
     DRAFT = "draft"
     PROPOSED = "proposed"
@@ -90,6 +90,67 @@ class ExceptionState(TextChoices):
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
     DECLINED = "declined"
+
+
+class ExceptionOrigin(TextChoices):
+    """Where an item comes from. Kibana's hides an alert if one event satisfies all its entries."""
+
+    NATIVE = "native"
+    KIBANA = "kibana"
+
+
+class ExceptionScope(TextChoices):
+    """Which events an entry speaks of: the alert's own, or recovered ones of the same process."""
+
+    EVENT = "event", "an event of the alert"
+    PROCESS = "process", "the alert's process event"
+    NETWORK = "network", "the alert's network event"
+    DNS = "dns", "DNS lookup"
+    FILE = "file", "file event"
+    LIBRARY = "library", "loaded library"
+    CHILD = "child", "child process"
+    CONNECTION = "connection", "connection"
+    LOGON = "logon", "logon of the session"
+
+
+class ExceptionQuantity(TextChoices):
+    """How many of the scope's events an entry asks for."""
+
+    SOME = "some", "at least one"
+    NONE = "none", "none"
+    EVERY = "every", "each"
+
+
+class ExceptionOperator(TextChoices):
+    IS = "is"
+    IS_ONE_OF = "is_one_of", "is one of"
+    MATCHES = "matches", "matches (wildcard)"
+    CIDR = "cidr", "is in network"
+    EXISTS = "exists"
+    IN_LIST = "in_list", "is in list"
+
+
+class ValueListType(TextChoices):
+    IP = "ip"
+    CIDR = "cidr"
+    DOMAIN = "domain"
+    HASH = "hash"
+    KEYWORD = "keyword"
+
+
+class BackTestKind(TextChoices):
+    """What a back-test runs over: stored alerts, or the telemetry that the rule would search."""
+
+    ALERTS = "alerts"
+    TELEMETRY = "telemetry"
+
+
+class BackTestState(TextChoices):
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class ProposalState(TextChoices):

@@ -5,6 +5,15 @@ from triage.models.asset import Asset
 from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
 from triage.models.evidence import CheckResult, Evidence, PivotRun
+from triage.models.exception_item import (
+    BackTest,
+    ExceptionItem,
+    ExceptionReview,
+    ExceptionVersion,
+    Suppression,
+    ValueList,
+    ValueListVersion,
+)
 from triage.models.guide import GuideVersion
 from triage.models.merge import CaseMerge, GateOverride
 from triage.models.note import Mention, Note, NoteVersion
@@ -17,6 +26,7 @@ __all__ = [
     "Answer",
     "Asset",
     "Attachment",
+    "BackTest",
     "Case",
     "CaseLink",
     "CaseMerge",
@@ -27,6 +37,9 @@ __all__ = [
     "Draft",
     "Escalation",
     "Evidence",
+    "ExceptionItem",
+    "ExceptionReview",
+    "ExceptionVersion",
     "GateOverride",
     "GuideVersion",
     "Mention",
@@ -38,4 +51,7 @@ __all__ = [
     "OverlayProposal",
     "PivotRun",
     "Question",
+    "Suppression",
+    "ValueList",
+    "ValueListVersion",
 ]
