@@ -27,6 +27,19 @@ _SENTENCES = {
     "evidence_pinned": "pinned evidence as a fact",
     "evidence_unpinned": "unpinned evidence",
     "case_closed": "closed the case",
+    "task_opened": "opened a task",
+    "task_finished": "finished a task",
+    "file_attached": "attached a file",
+    "file_withdrawn": "withdrew a file",
+    "note_written": "wrote a note",
+    "note_edited": "edited a note",
+    "note_withdrawn": "withdrew a note",
+    "case_linked": "linked the case",
+    "case_unlinked": "removed a link",
+    "case_merged_here": "merged a case into this one",
+    "case_merged_away": "merged this case into another",
+    "merge_undone": "undid a merge",
+    "gate_overridden": "closed against the gate",
 }
 
 

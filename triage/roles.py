@@ -10,7 +10,8 @@ VIEWS = (
         "detections.view_rule detections.view_rulerun detections.view_alert detections.view_coverageGap "
         "detections.view_coveredwindow detections.view_import detections.view_journalentry "
         "detections.view_backsearch detections.view_canary "
-        "triage.view_case triage.view_asset triage.view_notification"
+        "triage.view_case triage.view_asset triage.view_notification "
+        "triage.view_casetask triage.view_attachment triage.view_note"
     )
     .lower()
     .split()
@@ -20,12 +21,28 @@ ANALYST = [
     "triage.answer_question",
     "triage.assign_case",
     "triage.close_case",
+    "triage.merge_case",
+    "triage.add_casetask",
+    "triage.change_casetask",
+    "triage.add_attachment",
+    "triage.change_attachment",
+    "triage.add_note",
+    "triage.change_note",
     "triage.acknowledge_notification",
     "detections.add_import",
 ]
-LEAD = [*ANALYST, "detections.add_rule", "triage.approve", "triage.add_asset", "triage.change_asset"]
+LEAD = [
+    *ANALYST,
+    "detections.add_rule",
+    "triage.approve",
+    "triage.add_asset",
+    "triage.change_asset",
+    "triage.override_gate",
+]
 ADMIN = [
     *VIEWS,
+    "triage.add_casetask",
+    "triage.change_casetask",
     "triage.acknowledge_notification",
     "detections.add_import",
     "detections.view_quarantinedrecord",

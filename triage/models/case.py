@@ -78,6 +78,8 @@ class Case(models.Model):
             ("assign_case", "Can assign cases"),
             ("close_case", "Can close cases"),
             ("approve", "Can approve what others request"),
+            ("merge_case", "Can merge cases and undo it"),
+            ("override_gate", "Can close a case against its gate"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -130,18 +132,40 @@ class Occurrence(models.Model):
         ]
 
 
+class CaseLinkQuerySet(models.QuerySet["CaseLink"]):
+    def standing(self) -> "CaseLinkQuerySet":
+        """What nobody removed."""
+        return self.filter(removed_at__isnull=True)
+
+
 class CaseLink(models.Model):
-    """A case speaks of another one."""
+    """A case speaks of another one. A link that is removed stays, marked.
+
+    why: in words, from who made it; "" and created_by null where the product made it.
+    """
 
     source = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="links")
     target = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="linked_from")
     kind = models.CharField(max_length=15, choices=CaseLinkKind.choices)
+    why = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_by = models.CharField(max_length=200, blank=True, help_text="as the journal names them")
+    removed_reason = models.TextField(blank=True)
+
+    objects = CaseLinkQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
         constraints = [
-            models.UniqueConstraint(fields=["source", "target", "kind"], name="case_link_once"),
+            models.UniqueConstraint(
+                fields=["source", "target", "kind"],
+                condition=Q(removed_at__isnull=True),
+                name="case_link_once",
+            ),
             models.CheckConstraint(condition=~Q(source=models.F("target")), name="case_link_to_another"),
         ]
 

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from triage.enums import ConfirmationKind, QuestionState
+from triage.models.attachment import Attachment
 from triage.models.case import Case
 from triage.models.evidence import Evidence
 
@@ -13,6 +14,8 @@ class Question(models.Model):
     """One question of the pinned guide. Its text lives in the guide; here is how it stands.
 
     key: the question's id in the guide. version: grows with each answer; an edit of an old one is refused.
+    has_new_evidence: a pivot found rows since the last answer. reopened_at: late evidence took its answer
+    down, which is kept; null again once it is answered.
     """
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="questions")
@@ -21,6 +24,8 @@ class Question(models.Model):
     title = models.TextField()
     state = models.CharField(max_length=15, choices=QuestionState.choices, default=QuestionState.OPEN)
     version = models.PositiveIntegerField(default=1)
+    has_new_evidence = models.BooleanField(default=False)
+    reopened_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["case", "position"]
@@ -44,17 +49,24 @@ class Confirmation(models.Model):
     statement = models.TextField(help_text="what exactly was confirmed")
     recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField(auto_now_add=True)
+    attachment = models.ForeignKey(
+        Attachment, null=True, blank=True, on_delete=models.PROTECT, related_name="confirmations"
+    )
 
     class Meta:
         ordering = ["pk"]
 
 
 class Answer(models.Model):
-    """One answer. A later one takes its place; none is changed or removed."""
+    """One answer. A later one takes its place; none is changed or removed.
+
+    fields: what it states of the question's fields, ECS name to value, as typed and checked.
+    """
 
     question = models.ForeignKey(Question, on_delete=models.PROTECT, related_name="answers")
     state = models.CharField(max_length=15, choices=QuestionState.choices)
     rationale = models.TextField(blank=True)
+    fields = models.JSONField(default=dict)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     question_version = models.PositiveIntegerField()
