@@ -41,6 +41,34 @@ class PivotState(TextChoices):
     FAILED = "failed"
 
 
+class PivotOrigin(TextChoices):
+    """Who asked: the guide, or a person, from a value or in words of their own."""
+
+    GUIDE = "guide"
+    FOLLOW_UP = "follow_up"
+    OWN = "own"
+
+
+class PivotScope(TextChoices):
+    """Which hosts a pivot speaks of."""
+
+    WRITTEN = "written", "as the guide asks"
+    HOST = "host", "this host"
+    OTHERS = "others", "other hosts"
+    ALL = "all", "all hosts"
+
+
+class LookUpKind(TextChoices):
+    RARITY = "rarity"
+    COMPARISON = "comparison"
+
+
+class LookUpState(TextChoices):
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class CheckState(TextChoices):
     FIRED = "fired"
     QUIET = "quiet"
