@@ -4,7 +4,7 @@ from triage.models.access import OneTimeSignIn
 from triage.models.asset import Asset
 from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
-from triage.models.evidence import CheckResult, Evidence, PivotRun
+from triage.models.evidence import CheckResult, Evidence, LookUp, PivotRun
 from triage.models.exception_item import (
     BackTest,
     ExceptionItem,
@@ -42,6 +42,7 @@ __all__ = [
     "ExceptionVersion",
     "GateOverride",
     "GuideVersion",
+    "LookUp",
     "Mention",
     "Note",
     "NoteVersion",
