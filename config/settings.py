@@ -188,6 +188,8 @@ SEARCH_TIMEOUT_SECONDS: int = env.int("CASEWRIGHT_SEARCH_TIMEOUT", default=120)
 # How long and how much telemetry is kept; 0 is for ever.
 RETENTION_DAYS: int = env.int("CASEWRIGHT_RETENTION_DAYS", default=0)
 RETENTION_BYTES: int = env.int("CASEWRIGHT_RETENTION_GB", default=0) * 1024**3
+# The largest file that is kept with a case.
+ATTACHMENT_BYTES: int = env.int("CASEWRIGHT_ATTACHMENT_MB", default=25) * 1024**2
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="").strip()
 # How often a canary flies through the whole way; 0 switches it off.
 CANARY_SECONDS: int = env.int("CASEWRIGHT_CANARY_SECONDS", default=3600)

@@ -2,10 +2,6 @@
 
 import pytest
 
-from tests.triage.conftest import HOSTILE
-
-__all__ = ["HOSTILE"]
-
 
 @pytest.fixture(autouse=True)
 def static_files(settings):
