@@ -16,7 +16,7 @@ from triage.case_keys import CaseKey
 from triage.enums import CaseLinkKind, CaseStatus
 from triage.facts import HeadFacts, head_facts
 from triage.guide_versions import guide_of, pin
-from triage.models import Case, CaseLink, Occurrence, Question
+from triage.models import Case, CaseLink, CaseMerge, Occurrence, Question
 
 Tie = Callable[[Case], None]
 # How soon somebody should have decided; the queue's clock.
@@ -29,9 +29,22 @@ DUE = {
 
 
 def open_case_on(key: CaseKey) -> Case | None:
-    """The case on the key that is not closed, locked until the transaction ends."""
-    found = Case.objects.select_for_update(of=("self",)).filter(key=key.sha256).not_closed()
-    return found.select_related("guide", "rule").first()
+    """The case on the key that is not closed, or that such a case was merged into, locked until the
+    transaction ends."""
+    standing = Case.objects.select_for_update(of=("self",)).select_related("guide", "rule").not_closed()
+    return standing.filter(key=key.sha256).first() or standing.filter(pk=_merged_into(key)).first()
+
+
+def _merged_into(key: CaseKey) -> int:
+    """The case that took the occurrences of this key's case by a merge, else 0; through several merges."""
+    merged = CaseMerge.objects.filter(undone_at__isnull=True)
+    found = merged.filter(source__key=key.sha256).order_by("-pk").values_list("target", flat=True).first()
+    while found is not None:
+        onward = merged.filter(source=found).values_list("target", flat=True).first()
+        if onward is None:
+            return found
+        found = onward
+    return 0
 
 
 def open_case(

@@ -10,13 +10,25 @@ from triage.enums import CaseLinkKind, CaseStatus, Disposition, PivotState, Ques
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
 from triage.gate import gate
-from triage.models import Case, CaseLink, Escalation
+from triage.models import Case, CaseLink, Escalation, GateOverride
 from triage.standings import standings
+
+# What a lead may close against the gate: the two that share it and say that nothing is wrong.
+OVERRIDABLE = (Disposition.BENIGN, Disposition.FALSE_POSITIVE)
+OVERRIDE_LEAST = 20
 
 
 def locked(case_id: int) -> Case:
     """The case's row, locked until the transaction ends. Every writer of a case takes it first."""
     return Case.objects.select_for_update().get(pk=case_id)
+
+
+def locked_both(one: int, other: int) -> tuple[Case, Case]:
+    """Two cases' rows, locked in the order of their keys, so that two people can't wait for each other."""
+    found = {
+        row.pk: row for row in Case.objects.select_for_update().filter(pk__in=(one, other)).order_by("pk")
+    }
+    return found[one], found[other]
 
 
 def check_version(case: Case, version: int) -> None:
@@ -99,11 +111,14 @@ def close_case(
     duplicate_of: Case | None = None,
     escalated_to: str = "",
     preserved: str = "",
+    override: str = "",
 ) -> Case:
     """Close a case with a conclusion that its gate allows, checked in the closing transaction.
 
     suspicious needs escalated_to and preserved; duplicate needs duplicate_of, whose outcome it takes (see
-    `outcome`). Raises NotPermittedError, StaleEditError, GateClosedError, TriageError.
+    `outcome`). override: why a lead closes as benign or false positive although the gate is shut; it is kept
+    with what stood in the way, and left alone where nothing did. Raises NotPermittedError, StaleEditError,
+    GateClosedError, TriageError.
     """
     actor.require("triage.close_case", "close cases")
     if disposition not in Disposition.values:
@@ -112,13 +127,36 @@ def close_case(
         row = locked(case.pk)
         check_version(row, version)
         blocks = [block.sentence for block in gate(row).of(disposition).blocks]
+        overridden = blocks if override.strip() and row.is_open and disposition in OVERRIDABLE else []
+        if overridden:
+            blocks = _check_override(override, actor)
         twin = _twin(row, duplicate_of, actor) if disposition == Disposition.DUPLICATE else None
         blocks += _lacking(disposition, rationale, twin, escalated_to, preserved)
         if blocks:
             raise GateClosedError(blocks)
+        if overridden:
+            _override(row, disposition, override.strip(), overridden, actor)
         _attach(row, disposition, rationale, actor, twin, escalated_to, preserved)
         _write_close(row, disposition, rationale, actor, twin)
     return row
+
+
+def _check_override(override: str, actor: Actor) -> list[str]:
+    """What an override lacks. Raises NotPermittedError for who may not override."""
+    actor.require("triage.override_gate", "close a case against its gate")
+    if len(override.strip()) >= OVERRIDE_LEAST and " " in override.strip():
+        return []
+    return ["Say in a sentence why the case may be closed although the gate is shut: it shows for ever."]
+
+
+def _override(row: Case, disposition: str, reason: str, blocks: list[str], actor: Actor) -> None:
+    if actor.user is None:
+        raise TriageError("Only a person closes a case against its gate.")
+    made = GateOverride.objects.create(
+        case=row, disposition=disposition, by=actor.user, at=timezone.now(), reason=reason, blocks=blocks
+    )
+    data = {"override": made.pk, "blocks": blocks}
+    journal.record(row, "gate_overridden", actor=actor, after=disposition, reason=reason, data=data)
 
 
 def _lacking(
@@ -153,7 +191,8 @@ def _chain(case: Case) -> list[Case]:
     """The case and those that it is a duplicate of, in order."""
     seen = [case]
     while True:
-        link = seen[-1].links.filter(kind=CaseLinkKind.DUPLICATE_OF).select_related("target").first()
+        twins = seen[-1].links.standing().filter(kind=CaseLinkKind.DUPLICATE_OF)
+        link = twins.select_related("target").first()
         if link is None or link.target in seen:
             return seen
         seen.append(link.target)
@@ -174,7 +213,9 @@ def _attach(
     preserved: str,
 ) -> None:
     if twin is not None:
-        CaseLink.objects.get_or_create(source=row, target=twin, kind=CaseLinkKind.DUPLICATE_OF)
+        CaseLink.objects.get_or_create(
+            source=row, target=twin, kind=CaseLinkKind.DUPLICATE_OF, removed_at=None
+        )
     if disposition == Disposition.SUSPICIOUS:
         if actor.user is None:
             raise TriageError("Only a person can escalate a case.")

@@ -6,9 +6,10 @@ from django.db.models import Count, F
 
 from detections.invariants import invariant
 from detections.models import Alert
-from triage.enums import CaseStatus
+from triage import cases
+from triage.enums import CaseStatus, QuestionState
 from triage.evidence import is_unchanged
-from triage.models import Case, PivotRun
+from triage.models import Answer, Case, CaseMerge, GateOverride, PivotRun
 
 
 @invariant("I1", "a routed alert is in a case, or is a canary's")
@@ -43,8 +44,31 @@ def evidence_is_unchanged() -> Iterator[str]:
             yield f"Pivot {run.pk} ({run.label}) of case {run.case_id}: its evidence was changed."
 
 
-@invariant("I8", "a closed case has a reason")
+@invariant("I8", "a closed case has a reason, and a gate that allowed it or a lead's override")
 def closed_cases_have_reasons() -> Iterator[str]:
-    for case in Case.objects.filter(status=CaseStatus.CLOSED):
+    closed = Case.objects.filter(status=CaseStatus.CLOSED).select_related("guide")
+    overridden = set(GateOverride.objects.values_list("case", "disposition"))
+    for case in closed.iterator(chunk_size=200):
         if not case.closing_rationale.strip() or case.disposition == "undetermined":
             yield f"{case.number} is closed without a reason."
+        is_unproven = case.disposition in cases.OVERRIDABLE and (case.pk, case.disposition) not in overridden
+        if is_unproven and _is_unanswered(case):
+            yield f"{case.number} is closed as {case.disposition} with a question not lowered and no override."
+
+
+def _is_unanswered(case: Case) -> bool:
+    """Whether a question was not lowered when the case was closed: answers later than that do not count."""
+    states = dict(
+        Answer.objects.filter(question__case=case, created_at__lte=case.closed_at)
+        .order_by("pk")
+        .values_list("question", "state")
+    )
+    keys = case.questions.values_list("pk", flat=True)
+    return not keys or any(states.get(pk) != QuestionState.LOWER for pk in keys)
+
+
+@invariant("I2", "a merge that stands has emptied its case")
+def merges_hold() -> Iterator[str]:
+    for made in CaseMerge.objects.filter(undone_at__isnull=True).select_related("source"):
+        if made.source.is_open or made.source.occurrence_count:
+            yield f"{made.source.number} was merged into CW-{made.target_id} and is not empty and closed."

@@ -102,7 +102,7 @@ def _move(storm: Case, alerts: Sequence[Alert], key: CaseKey, actor: Actor) -> C
         target, rest = open_case(alerts[0], key, actor, tie=tie), alerts[1:]
     else:
         tie(target)
-    CaseLink.objects.get_or_create(source=target, target=storm, kind=CaseLinkKind.RELATED)
+    CaseLink.objects.get_or_create(source=target, target=storm, kind=CaseLinkKind.RELATED, removed_at=None)
     add_to(target, rest, actor=actor, verb="occurrences_moved_here")
     return target
 
