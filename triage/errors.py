@@ -1,6 +1,12 @@
 """Errors of triage. Each message says what was refused, why, and what to do."""
 
+from typing import TYPE_CHECKING
+
 from detections.errors import CasewrightError
+
+if TYPE_CHECKING:
+    from triage.exception_forms import Fault
+    from triage.exception_guardrails import Guardrail
 
 
 class TriageError(CasewrightError):
@@ -29,3 +35,23 @@ class GateClosedError(TriageError):
     def __init__(self, blocks: list[str]) -> None:
         self.blocks = blocks
         super().__init__(" ".join(blocks))
+
+
+class ContentFaultsError(TriageError):
+    """What was typed can't be an exception or a value list; `faults` says what is wrong at which field."""
+
+    def __init__(self, faults: list["Fault"]) -> None:
+        self.faults = faults
+        super().__init__(" ".join(str(fault) for fault in faults))
+
+
+class GuardrailsError(TriageError):
+    """The exception is refused for what it would hide; `refusals` are those of the guide and the product."""
+
+    def __init__(self, refusals: list["Guardrail"]) -> None:
+        self.refusals = refusals
+        super().__init__(" ".join(refusal.says for refusal in refusals))
+
+
+class ExceptionsUnreadableError(TriageError):
+    """Which exceptions are in force, or whether one holds, can't be told now: routing waits."""
