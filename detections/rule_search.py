@@ -61,6 +61,8 @@ def of_version(rule: Rule, version: RuleVersion, query: Query) -> RuleSearch:
         timestamp_field=version.timestamp_field,
         tiebreaker_field=version.tiebreaker_field,
         event_category_field=version.event_category_field,
+        text=version.query,
+        indices=tuple(version.indices),
     )
     searches = [strict]
     if isinstance(query, SequenceQuery) and query.maxspan is not None:

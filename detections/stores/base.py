@@ -70,7 +70,9 @@ class EqlSearch:
     """One query to run. `key` names it in the answer (a rule id).
 
     reach: how far to read on both sides of the region, so that a sequence that straddles its edge is found
-    (maxspan, or the look-back where there is none). basis: which clock orders the events.
+    (maxspan, or the look-back where there is none). basis: which clock orders the events. text: the query as
+    it was written; indices: the patterns it reads, none for all telemetry. The embedded store, which has
+    one universe, needs neither.
     """
 
     key: str
@@ -80,6 +82,8 @@ class EqlSearch:
     timestamp_field: str = "@timestamp"
     tiebreaker_field: str = ""
     event_category_field: str = "event.category"
+    text: str = ""
+    indices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,29 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSpread:
+    """What one host sent of something; host_id "" gathers the events that name no host."""
+
+    host_id: str
+    events: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How widely something was seen, host by host, most events first. missing: segments left unread."""
+
+    hosts: tuple[HostSpread, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def events(self) -> int:
+        return sum(host.events for host in self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """What an append did. `ingest` is the batch's number, None where every event was a duplicate."""
 
@@ -256,6 +283,10 @@ class EventStore(Protocol):
 
     def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         """Counts of matching events a bucket; empty buckets are left out."""
+        ...
+
+    def spread(self, filters: Filters, window: Window) -> Spread:
+        """On which hosts matching events happened in the window, and when first and last."""
         ...
 
     def arrivals(self, senders: Sequence[str], window: Window) -> Arrivals:

@@ -1,0 +1,1 @@
+"""A real Elasticsearch, and the front that answers EQL for it."""
