@@ -1,8 +1,8 @@
 """What an exception says: entries, read from a form or an import with a fault for each thing that is wrong.
 
-Entries AND inside an item, items OR. All entries of one alert scope (`event`, `process`, `network`) speak of one
-and the same event of the alert; all `some` entries of one recovered scope of one and the same recovered event.
-An entry with `none` or `every` stands for itself. Overview: docs/exceptions.md.
+Entries AND inside an item, items OR. All entries of one alert scope (`event`, `process`, `network`) speak of
+one and the same event of the alert; all `some` entries of one recovered scope of one and the same recovered
+event. An entry with `none` or `every` stands for itself. Overview: docs/exceptions.md.
 """
 
 import hashlib
@@ -128,7 +128,7 @@ def entries_of(stored: Any) -> tuple[Entry, ...]:
 
 def _entry_of(stored: Any) -> Entry:
     if not isinstance(stored, Mapping):
-        raise ValueError("An entry is no object.")
+        raise ValueError("An entry is no object.")  # noqa: TRY004 -- one error for all that can't be read
     values = stored.get("values", [])
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError("An entry's values are no list of texts.")
