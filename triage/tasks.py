@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from detections import back_search, canary, imports, invariants, run, uploads
+from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
 from triage import notifications
@@ -40,5 +40,6 @@ def heal() -> None:
 
 @task(CHECK_INVARIANTS)
 def check_invariants() -> None:
-    """Check the invariants, if the last check is a day old."""
+    """Anchor the journal's chains, and check the invariants if the last check is a day old."""
+    anchors.write()
     invariants.check_nightly()
