@@ -1,4 +1,4 @@
-"""Is everything as it was written down? Journal, evidence, files, approvals, and cases against their journal."""
+"""Is everything as it was written down? Journal, evidence, files, approvals, cases against their journal."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
