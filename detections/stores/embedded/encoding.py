@@ -48,7 +48,7 @@ def encode(
 
     catalogue: declared fields. seen: registered ones. Raises StoreError for an event without a time.
     """
-    gathered = leaves(event.document for event in events)
+    gathered = leaves([event.document for event in events])
     fields, new = _fields(gathered, catalogue, seen)
     length = len(events)
     times = [
@@ -77,12 +77,11 @@ def _no_time(event: MappedEvent, value: Any) -> NoReturn:
 
 def _firsts(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
     """The first value of a field in each document, or None."""
-    found: list[Any] = [None] * length
     held = gathered.get(name)
-    if held is not None:
-        for row, value in zip(held.rows, held.values, strict=True):
-            found[row] = value[0] if isinstance(value, list) else value
-    return found
+    if held is None:
+        return [None] * length
+    found = held.spread(length)
+    return found if list not in held.types else [one[0] if isinstance(one, list) else one for one in found]
 
 
 def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Gathered]) -> list[str | None]:
@@ -99,13 +98,14 @@ def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Gathered]) -> l
 
 
 def _signs(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
-    found: list[Any] = [None] * length
     held = gathered.get(name)
-    if held is not None:
-        for row, value in zip(held.rows, held.values, strict=True):
-            # 1, 1.0 and True are one key, but not one text.
-            found[row] = value if type(value) is str else repr(value)
-    return found
+    if held is None:
+        return [None] * length
+    found = held.spread(length)
+    if held.types == {str}:
+        return found
+    # 1, 1.0 and True are one key, but not one text.
+    return [one if one is None or type(one) is str else repr(one) for one in found]
 
 
 def _metadata(
@@ -162,7 +162,7 @@ def _fields(
     gathered: Mapping[str, Gathered], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
 ) -> tuple[dict[str, Field], tuple[Field, ...]]:
     """The fields that get a column, and those of them that are new to the store."""
-    counts = Counter({name: len(held.rows) for name, held in gathered.items() if len(name) <= MAX_NAME})
+    counts = Counter({name: len(held) for name, held in gathered.items() if len(name) <= MAX_NAME})
     room = max(0, MAX_SEEN_FIELDS - len(seen))
     known: dict[str, Field] = {}
     new: list[Field] = []
@@ -186,7 +186,7 @@ def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[
     many: list[Any] = [None] * length
     has_one = has_many = False
     fit = columns.fitting(field.type)
-    for row, value in zip(held.rows, held.values, strict=True):
+    for row, value in held:
         if not isinstance(value, list) and not field.is_list:
             one[row] = fit(value)
             has_one = has_one or one[row] is not None
@@ -211,7 +211,7 @@ def _plain_column(field: Field, held: Gathered, length: int) -> pa.Array | None:
     None for any other, which includes lone surrogates and numbers past 64 bits.
     """
     wanted = _PLAIN.get(field.type)
-    kinds = set(map(type, held.values))
+    kinds = held.types
     try:
         if not field.is_list:
             return _singles(field, held, length) if kinds == {wanted} else None
@@ -223,18 +223,15 @@ def _plain_column(field: Field, held: Gathered, length: int) -> pa.Array | None:
 
 
 def _singles(field: Field, held: Gathered, length: int) -> pa.Array:
-    values: list[Any] = held.values
-    if len(values) < length:
-        values = [None] * length
-        for row, value in zip(held.rows, held.values, strict=True):
-            values[row] = value
-    return pa.array(values, columns.arrow_type(field.type))
+    return pa.array(held.spread(length), columns.arrow_type(field.type))
 
 
 def _lists(held: Gathered, length: int) -> pa.Array:
     flat: list[Any] = []
     offsets: list[int | None] = [None] * length
-    for row, value in zip(held.rows, held.values, strict=True):
+    for row, value in enumerate(held.spread(length)):
+        if value is None:
+            continue
         offsets[row] = len(flat)
         if type(value) is list:
             flat.extend(value)

@@ -23,6 +23,8 @@ ROWS_IN_GROUP = 10_000
 WRITING_TIME = timedelta(hours=1)
 # Columns whose values hardly ever repeat: a dictionary of them only costs time.
 _UNIQUE = {"_row", "_key", "_identity", "_raw"}
+# Numbers that mostly rise by a little: their differences take a fraction of their bytes.
+_RISING = {"_row", "_place", "_timestamp", "_created", "s.@timestamp", "s.event.created", "s.event.sequence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +129,29 @@ def texts_in(metadata: pq.FileMetaData) -> list[str]:
 
 
 def write_tables(
-    schema: pa.Schema, tables: Iterable[pa.Table], path: Path, *, compression_level: int, rows_in_group: int
+    schema: pa.Schema,
+    tables: Iterable[pa.Table],
+    path: Path,
+    *,
+    compression_level: int,
+    rows_in_group: int,
+    page_size: int = 1024**2,
 ) -> None:
-    """Write tables of one schema to a new file, durably."""
+    """Write tables of one schema to a new file, durably. page_size: how much is compressed at once."""
     leaves = {
         entry.name: f"{entry.name}.list.element" if pa.types.is_list(entry.type) else entry.name
         for entry in schema
     }
+    rising = {entry.name for entry in schema if entry.name in _RISING and _is_whole(entry.type)}
     with path.open("xb") as file:
         with pq.ParquetWriter(
             file,
             schema,
             compression="zstd",
             compression_level=compression_level,
-            use_dictionary=[leaf for name, leaf in leaves.items() if name not in _UNIQUE],
+            use_dictionary=[leaf for name, leaf in leaves.items() if name not in _UNIQUE | rising],
+            column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
+            data_page_size=page_size,
             # The first and last raw document of a row group would only make its footer large.
             write_statistics=[leaf for name, leaf in leaves.items() if name != "_raw"],
             store_schema=False,
@@ -150,6 +161,10 @@ def write_tables(
                 writer.write_table(table, row_group_size=rows_in_group)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_timestamp(kind))
 
 
 def _described(encoded: Encoded, batch: str, file: Path, path: str) -> Segment:
