@@ -1,7 +1,8 @@
 """Evaluate the guide's checks over frozen evidence. A check points; it never answers for the analyst."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from django.utils import timezone
 
@@ -15,8 +16,9 @@ from detections.errors import EqlError
 from detections.event_store import event_store
 from triage.enums import CheckState, PivotState
 from triage.evidence import coverage_of, missing_sentence
-from triage.guides.model import Check, Guide
+from triage.guides.model import Check, Guide, Rare
 from triage.models import Case, CheckResult, PivotRun
+from triage.rarity import Rarity
 
 ALERT = "alert"
 _SHOWN_ROWS = 3
@@ -36,8 +38,13 @@ class Verdict:
     rows: tuple[int, ...] = ()
 
 
-def evaluate(case: Case, guide: Guide, run: PivotRun) -> list[CheckResult]:
-    """Evaluate the checks that read this run and store their results, inside the caller's transaction."""
+def evaluate(
+    case: Case, guide: Guide, run: PivotRun, rarities: Mapping[tuple[str, str], Rarity] | None = None
+) -> list[CheckResult]:
+    """Evaluate the checks that read this run and store their results, inside the caller's transaction.
+
+    rarities: of values by their field, looked up before: no search runs in here.
+    """
     key = ALERT if is_alert(run) else run.key
     wanted = [check for check in guide.checks if check.pivot == key]
     if not wanted:
@@ -47,7 +54,13 @@ def evaluate(case: Case, guide: Guide, run: PivotRun) -> list[CheckResult]:
     catalogue = event_store().known_fields()
     is_blind = _is_blind(case, guide, run)
     return [
-        _store(case, run, check, verdict(check, run, documents, catalogue, is_blind=is_blind), ids)
+        _store(
+            case,
+            run,
+            check,
+            verdict(check, run, documents, catalogue, is_blind=is_blind, rarities=rarities or {}),
+            ids,
+        )
         for check in wanted
     ]
 
@@ -55,7 +68,11 @@ def evaluate(case: Case, guide: Guide, run: PivotRun) -> list[CheckResult]:
 def _is_blind(case: Case, guide: Guide, run: PivotRun) -> bool:
     """Whether the run follows a pivot that could not see: then its own telemetry can't make up for that."""
     after = next((pivot.after for pivot in guide.pivots if pivot.key == run.key), "")
-    leader = PivotRun.objects.filter(case=case, key=after).order_by("-attempt").first() if after else None
+    leader = (
+        PivotRun.objects.filter(case=case, key=after, counts=True).order_by("-attempt").first()
+        if after
+        else None
+    )
     return leader is not None and leader.state not in (PivotState.HITS, PivotState.NO_HITS)
 
 
@@ -71,6 +88,7 @@ def verdict(
     catalogue: FieldCatalogue,
     *,
     is_blind: bool = False,
+    rarities: Mapping[tuple[str, str], Rarity] = MappingProxyType({}),
 ) -> Verdict:
     """What the check says of these documents.
 
@@ -86,9 +104,43 @@ def verdict(
         return Verdict(CheckState.UNKNOWN, f"The check can't be read here: {place}: {error.message}")
     holds = stage_test(stage, catalogue, "event.category")
     fired = tuple(number for number, document in enumerate(documents) if holds(document))
+    if fired and check.rare is not None:
+        return _of_rare(check.rare, documents, fired, rarities)
     if fired:
         return Verdict(CheckState.FIRED, _saw(check, run, [documents[number] for number in fired]), fired)
     return Verdict(*_silence(check, run, documents, is_blind))
+
+
+def _of_rare(
+    rare: Rare,
+    documents: Sequence[Document],
+    held: Sequence[int],
+    rarities: Mapping[tuple[str, str], Rarity],
+) -> Verdict:
+    """Of the documents that satisfy the condition, those with a rare value.
+
+    On too many hosts a value is not rare, however young the store; on few it may have been common before.
+    """
+    rows: list[int] = []
+    told: dict[str, None] = {}
+    unsure = ""
+    for number in held:
+        for value in map(str, ecs.values(documents[number], rare.field)):
+            found = rarities.get((rare.field, value))
+            if found is None:
+                unsure = f"{value} was not looked up."
+            elif found.hosts > rare.hosts_at_most:
+                continue
+            elif found.is_whole:
+                rows.append(number)
+                told[f"{rare.field} {value[:_SHOWN_LENGTH]}: {found.sentence()}"] = None
+            else:
+                unsure = f"{value[:_SHOWN_LENGTH]}: {found.sentence()}; {rare.days} days are needed."
+    if rows:
+        more = f" (and {len(told) - _SHOWN_ROWS} more)" if len(told) > _SHOWN_ROWS else ""
+        saw = "; ".join(list(told)[:_SHOWN_ROWS]) + more
+        return Verdict(CheckState.FIRED, saw, tuple(dict.fromkeys(rows)))
+    return Verdict(CheckState.UNKNOWN, unsure) if unsure else Verdict(CheckState.QUIET)
 
 
 def _silence(

@@ -58,16 +58,26 @@ def is_unchanged(pivot: PivotRun) -> bool:
 
 
 def latest_runs(case: Case) -> list[PivotRun]:
-    """The newest attempt of each pivot of a case, in the order in which the pivots were planned."""
+    """The newest attempt of each pivot that gate and checks go by, in the order of planning."""
+    return _newest(PivotRun.objects.filter(case=case, counts=True).order_by("attempt"))
+
+
+def shown_runs(case: Case) -> list[PivotRun]:
+    """The newest attempt of each pivot, those that people asked for after the guide's.
+
+    What came after the case was closed is left out: it changes nothing silently.
+    """
+    runs = PivotRun.objects.filter(case=case, is_after_closing=False).select_related("asked_by")
+    return _newest(runs.order_by("attempt"))
+
+
+def _newest(runs: Iterable[PivotRun]) -> list[PivotRun]:
     newest: dict[str, PivotRun] = {}
-    for run in PivotRun.objects.filter(case=case).order_by("attempt"):
+    first: dict[str, int] = {}
+    for run in runs:
         newest[run.key] = run
-    first = {key: number for number, key in enumerate(dict.fromkeys(_planned_keys(case)))}
-    return sorted(newest.values(), key=lambda run: first.get(run.key, len(first)))
-
-
-def _planned_keys(case: Case) -> Iterable[str]:
-    return PivotRun.objects.filter(case=case, attempt=1).order_by("pk").values_list("key", flat=True)
+        first.setdefault(run.key, run.pk)
+    return sorted(newest.values(), key=lambda run: first[run.key])
 
 
 def coverage_data(coverage: Coverage) -> dict[str, Any]:
@@ -86,11 +96,14 @@ def coverage_data(coverage: Coverage) -> dict[str, Any]:
 
 
 def coverage_of(runs: Iterable[PivotRun], kind: str) -> dict[str, Any] | None:
-    """What these runs learned of a kind: presence if any saw it, else absence, else None (nobody looked)."""
+    """What these runs learned of a kind from the case's host, or None: nobody looked.
+
+    Presence if any saw it, else absence. What was learned of other hosts says nothing of this one.
+    """
     found = None
     for run in runs:
         for entry in run.coverage:
-            if entry["kind"] == kind and (found is None or entry["present"]):
+            if entry["kind"] == kind and "hosts" not in entry and (found is None or entry["present"]):
                 found = entry
     return found
 

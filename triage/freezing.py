@@ -1,6 +1,6 @@
 """Copy documents as evidence: those of an alert, and what a pivot found."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.utils import timezone
 
@@ -48,8 +48,11 @@ def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
     return run
 
 
-def freeze(run: PivotRun, rows: Iterable[Row]) -> None:
-    """Copy the documents, with the hash of each and of the whole."""
+def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None = None) -> None:
+    """Copy the documents, with the hash of each and of the whole.
+
+    known: the identities that earlier attempts have, to mark what is new; None where there was none.
+    """
     made = [
         Evidence(
             pivot=run,
@@ -58,9 +61,11 @@ def freeze(run: PivotRun, rows: Iterable[Row]) -> None:
             event_at=row.at,
             document=row.document,
             sha256=document_sha256(row.document),
+            is_new=known is not None and row.identity not in known,
         )
         for number, row in enumerate(list(rows)[:MOST_ROWS], start=1)
     ]
     Evidence.objects.bulk_create(made)
     run.kept = len(made)
+    run.added = sum(row.is_new for row in made)
     run.sha256 = run_sha256(run, [row.sha256 for row in made])

@@ -10,12 +10,14 @@ from detections.ecs import Document
 from detections.enums import TelemetryKind
 from detections.event_store import event_store
 from detections.stores.base import Completeness, Filters, Window
+from triage import host_coverage
 from triage.alert_documents import alert_document, related_alerts
-from triage.enums import PivotState
+from triage.enums import PivotScope, PivotState
 from triage.evidence import MOST_ROWS, coverage_data, document_sha256, missing_sentence
 from triage.guides import Blocked, fill
 from triage.guides.model import Guide, Pivot
 from triage.models import Case, PivotRun
+from triage.pivot_windows import on_hosts, scope_of
 
 _NO_KIND = "No hits, and the filters do not say which telemetry they read, so the silence means nothing."
 _NO_HOST = "No hits, and without a host.id it can't be told whether the telemetry exists."
@@ -94,28 +96,70 @@ def query_data(filters: Filters) -> list[Any]:
     ]
 
 
-def search(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun], window: Window) -> Outcome:
+def search(
+    case: Case,
+    guide: Guide,
+    pivot: Pivot,
+    runs: Mapping[str, PivotRun],
+    window: Window,
+    scope: PivotScope = PivotScope.WRITTEN,
+) -> Outcome:
     """Ask all telemetry of the deployment. Raises StoreError if the store can't answer in full.
 
-    Must not run inside a transaction: a search may take long.
+    scope: other hosts than the guide asks. Must not run inside a transaction: a search may take long.
     """
     asked = filled(case, guide, pivot, runs)
     if isinstance(asked, Outcome):
         return _with_coverage(asked, case, guide, pivot, window)
+    asked = on_hosts(asked, scope, case.host_id)
     if pivot.is_signal:
         return _signals(case, asked, window)
-    page = event_store().search(asked, window, limit=MOST_ROWS)
+    return search_filters(case, asked, pivot.kinds, window, also=_required(guide, pivot))
+
+
+def search_filters(
+    case: Case,
+    filters: Filters,
+    kinds: Sequence[TelemetryKind],
+    window: Window,
+    *,
+    also: Sequence[TelemetryKind] = (),
+    scope: PivotScope | None = None,
+) -> Outcome:
+    """Ask for what the filters say, and whether the telemetry exists on the hosts that they speak of.
+
+    also: kinds whose presence on the case's host is wanted besides. scope: which hosts they speak of; None:
+    as their clauses tell. Raises StoreError.
+    """
+    page = event_store().search(filters, window, limit=MOST_ROWS)
     rows = tuple(Row(event.identity, event.timestamp, ecs.storable(event.document)) for event in page.events)
-    coverage = _coverage(case, guide, pivot, window)
-    state, reason = judge(pivot.kinds, page.total, page.completeness, coverage, case)
-    return Outcome(state, reason, rows, page.total, page.completeness.segments, query_data(asked), coverage)
+    return judged(case, scope or scope_of(filters), kinds, window, also=also, rows=rows, total=page.total,
+                  completeness=page.completeness, query=query_data(filters))  # fmt: skip
+
+
+def judged(
+    case: Case,
+    scope: PivotScope,
+    kinds: Sequence[TelemetryKind],
+    window: Window,
+    *,
+    rows: tuple[Row, ...],
+    total: int,
+    completeness: Completeness,
+    query: list[Any],
+    also: Sequence[TelemetryKind] = (),
+) -> Outcome:
+    """What a search came to, with the coverage of the hosts that it asked. Raises StoreError."""
+    coverage = coverage_over(case, scope, kinds, window, also=also)
+    state, reason = judge(kinds, total, completeness, coverage, case, scope)
+    return Outcome(state, reason, rows, total, completeness.segments, query, coverage)
 
 
 def _with_coverage(outcome: Outcome, case: Case, guide: Guide, pivot: Pivot, window: Window) -> Outcome:
     """What is not asked still tells whether its telemetry exists: without it, *no hits* is not said."""
     if pivot.is_signal:
         return outcome
-    coverage = _coverage(case, guide, pivot, window)
+    coverage = coverage_over(case, PivotScope.HOST, pivot.kinds, window, also=_required(guide, pivot))
     state, reason = outcome.state, outcome.reason
     if state is PivotState.NO_HITS:
         judged, lacks = judge(pivot.kinds, 0, Completeness(), coverage, case)
@@ -150,14 +194,29 @@ def _alerts_are_kept() -> dict[str, Any]:
     }
 
 
-def _coverage(case: Case, guide: Guide, pivot: Pivot, window: Window) -> list[dict[str, Any]]:
-    """Presence of what the pivot reads and of what its question requires."""
+def _required(guide: Guide, pivot: Pivot) -> tuple[TelemetryKind, ...]:
     required = guide.requirements.get(pivot.question)
-    wanted = [*pivot.kinds, *(required.telemetry if required else ())]
-    kinds = [kind for kind in dict.fromkeys(wanted) if kind is not TelemetryKind.ALERT]
-    found = [_alerts_are_kept()] if TelemetryKind.ALERT in wanted else []
-    if kinds and case.host_id:
-        found += [coverage_data(one) for one in event_store().coverage(case.host_id, kinds, window)]
+    return required.telemetry if required else ()
+
+
+def coverage_over(
+    case: Case,
+    scope: PivotScope,
+    kinds: Sequence[TelemetryKind],
+    window: Window,
+    *,
+    also: Sequence[TelemetryKind] = (),
+) -> list[dict[str, Any]]:
+    """Presence of each kind: of the case's host, or over the hosts that were asked."""
+    over_hosts = scope in (PivotScope.OTHERS, PivotScope.ALL)
+    own = list(dict.fromkeys([*(() if over_hosts else kinds), *also]))
+    found = [_alerts_are_kept()] if TelemetryKind.ALERT in (*kinds, *also) else []
+    own = [kind for kind in own if kind is not TelemetryKind.ALERT]
+    if own and case.host_id:
+        found += [coverage_data(one) for one in event_store().coverage(case.host_id, own, window)]
+    if over_hosts:
+        without = case.host_id if scope is PivotScope.OTHERS else ""
+        found += host_coverage.reporting(kinds, window, without=without)
     return found
 
 
@@ -167,13 +226,14 @@ def judge(
     completeness: Completeness,
     coverage: Sequence[dict[str, Any]],
     case: Case,
+    scope: PivotScope = PivotScope.HOST,
 ) -> tuple[PivotState, str]:
     """The state of a pivot that was asked, and why. `no_hits` is only said where all its telemetry exists."""
-    host = case.host_name or case.host_id
+    over_hosts = scope in (PivotScope.OTHERS, PivotScope.ALL)
     own = {kind.value for kind in kinds}
-    absent = [entry for entry in coverage if entry["kind"] in own and not entry["present"]]
-    lacks = "; ".join(missing_sentence(entry, host) for entry in absent)
-    lacks = f"{lacks[0].upper()}{lacks[1:]}." if lacks else ""
+    asked = [entry for entry in coverage if entry["kind"] in own and over_hosts == ("hosts" in entry)]
+    absent = [entry for entry in asked if not entry["present"]]
+    lacks = _lacks(absent, case, scope) if absent else ""
     if completeness.missing:
         return PivotState.PARTIAL, _partial(completeness)
     unread = [path for entry in absent for path in entry.get("missing", ())]
@@ -186,9 +246,22 @@ def judge(
         return PivotState.HITS, lacks
     if not kinds:
         return PivotState.NO_TELEMETRY, _NO_KIND
-    if not case.host_id:
+    if not over_hosts and not case.host_id:
         return PivotState.NO_TELEMETRY, _NO_HOST
-    return (PivotState.NO_TELEMETRY, lacks) if lacks else (PivotState.NO_HITS, "")
+    if lacks:
+        present = [one for one in asked if one["present"]] if over_hosts else []
+        told = host_coverage.present_sentence(present, scope)
+        return PivotState.NO_TELEMETRY, f"{lacks} {told}".strip()
+    return PivotState.NO_HITS, host_coverage.present_sentence(asked, scope) if over_hosts else ""
+
+
+def _lacks(absent: Sequence[dict[str, Any]], case: Case, scope: PivotScope) -> str:
+    host = case.host_name or case.host_id
+    told = "; ".join(
+        host_coverage.absent_sentence(entry, scope) if "hosts" in entry else missing_sentence(entry, host)
+        for entry in absent
+    )
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _partial(completeness: Completeness) -> str:

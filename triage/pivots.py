@@ -10,22 +10,24 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.actors import Actor, system
-from detections.enums import OutboxState
 from detections.errors import CasewrightError
 from detections.models import Alert
 from detections.stores.base import Window
-from triage import cases, checks, journal
-from triage.enums import PivotState
+from triage import asking, cases, checks, journal, late_evidence, rare_values
+from triage.enums import PivotOrigin, PivotScope, PivotState
 from triage.errors import TriageError
 from triage.evidence import latest_runs
 from triage.freezing import freeze
 from triage.guide_versions import guide_of
 from triage.guides.model import Guide, Pivot
-from triage.models import Case, Evidence, PivotRun
+from triage.models import Case, PivotRun
+from triage.pivot_attempts import RUN, again, ask, place
 from triage.pivot_search import Outcome, filled, query_data, search
+from triage.pivot_windows import Reach
+from triage.rare_values import Rarities
 
 log = logging.getLogger(__name__)
-RUN, REFILL = "run_pivot", "refill_pivot"
+REFILL = "refill_pivot"
 # Telemetry of the last moments of a window arrives a little later.
 ARRIVAL = timedelta(minutes=1)
 # On a host with more open cases than this nobody reads them one by one.
@@ -52,7 +54,9 @@ def plan(case: Case, *, actor: Actor) -> list[PivotRun]:
         runs[pivot.key] = _first_attempt(case, guide, pivot)
     for pivot in guide.pivots:
         if runs[pivot.key].state == PivotState.NOT_RUN and not _waits(pivot, runs):
-            _ask(runs[pivot.key])
+            ask(runs[pivot.key])
+    if not case.is_storm:
+        late_evidence.schedule(case)
     return list(runs.values())
 
 
@@ -93,13 +97,6 @@ def _waits(pivot: Pivot, runs: dict[str, PivotRun]) -> bool:
     return pivot.after in runs and runs[pivot.after].state in (PivotState.NOT_RUN, PivotState.RUNNING)
 
 
-def _ask(run: PivotRun, *, not_before: datetime | None = None) -> None:
-    """Put the run into the outbox; a request that was given up after too many failures starts afresh."""
-    row = outbox.put(RUN, f"{RUN}:{run.pk}", run.pk, not_before=not_before)
-    if row.state == OutboxState.FAILED:
-        outbox.retry(row.pk)
-
-
 # -- running
 
 
@@ -114,17 +111,26 @@ def run_pivot(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
         return None
     case, run, window, full_end = claimed
     began = monotonic()
+    rarities: Rarities = {}
     try:
-        guide = guide_of(case)
-        runs = {one.key: one for one in latest_runs(case)}
-        outcome = search(case, guide, guide.pivot(run.key), runs, window)
+        outcome = _searched(case, run, window)
+        if run.counts:
+            rarities = rare_values.look_up(guide_of(case), run.key, outcome.rows, window)
     except Exception as error:  # a bug in one pivot must show on its row, not leave it running for ever
         is_told = isinstance(error, CasewrightError)
         log.warning("Pivot %s of %s: %s", run.key, case.number, error, exc_info=None if is_told else error)
         outcome = Outcome(PivotState.FAILED, _failure(error))
     took = int((monotonic() - began) * 1000)
     with transaction.atomic():
-        return _store(run, outcome, window, full_end, took, actor)
+        return _store(run, outcome, window, full_end, took, actor, rarities)
+
+
+def _searched(case: Case, run: PivotRun, window: Window) -> Outcome:
+    if run.origin != PivotOrigin.GUIDE:
+        return asking.search(case, run, window)
+    guide = guide_of(case)
+    runs = {one.key: one for one in latest_runs(case)}
+    return search(case, guide, guide.pivot(run.key), runs, window, PivotScope(run.scope))
 
 
 def _failure(error: Exception) -> str:
@@ -151,28 +157,39 @@ def _claim(pivot_run_id: int) -> tuple[Case, PivotRun, Window, datetime] | None:
 
 
 def _store(
-    claimed: PivotRun, outcome: Outcome, window: Window, full_end: datetime, took: int, actor: Actor
+    claimed: PivotRun,
+    outcome: Outcome,
+    window: Window,
+    full_end: datetime,
+    took: int,
+    actor: Actor,
+    rarities: Rarities,
 ) -> PivotRun | None:
     case = cases.locked(claimed.case_id)
     run = PivotRun.objects.select_for_update().get(pk=claimed.pk)
     if run.state != PivotState.RUNNING or run.started_at != claimed.started_at:
         return None
+    run.case = case
     run.state, run.reason = outcome.state, outcome.reason
     run.window_start, run.window_end = window.start, window.end
     run.refills_at = full_end if full_end > window.end else None
     run.query, run.coverage, run.segments = outcome.query, outcome.coverage, list(outcome.segments)
     run.total, run.took_ms, run.finished_at = outcome.total, took, timezone.now()
     if outcome.state != PivotState.FAILED:
-        freeze(run, outcome.rows)
+        freeze(run, outcome.rows, known=late_evidence.known(run))
+        run.gone = late_evidence.gone(run)
+    if run.attempt > 1 and not case.is_open:
+        run.is_after_closing, run.counts = True, False
     run.save()
-    _after(case, run, actor)
+    _after(case, run, actor, rarities)
     return run
 
 
-def _after(case: Case, run: PivotRun, actor: Actor) -> None:
+def _after(case: Case, run: PivotRun, actor: Actor, rarities: Rarities) -> None:
     """What follows from a result: checks, followers, a later run, the journal and the case's counters."""
     guide = guide_of(case)
-    checks.evaluate(case, guide, run)
+    if run.counts:
+        checks.evaluate(case, guide, run, rarities)
     is_failed = run.state == PivotState.FAILED
     if not is_failed:
         _ask_followers(case, guide, run)
@@ -190,52 +207,47 @@ def _after(case: Case, run: PivotRun, actor: Actor) -> None:
             "key": run.key,
             "attempt": run.attempt,
             "total": run.total,
+            "added": run.added,
+            "gone": run.gone,
+            "after_closing": run.is_after_closing,
             "sha256": run.sha256,
         },
     )
-    if case.is_open and run.attempt > 1 and _brings_news(run):
-        case.has_new_evidence = True
-        case.save(update_fields=["has_new_evidence"])
+    if run.is_after_closing:
+        late_evidence.tell_lead(case, run, actor=system("late evidence"))
+        return
+    late_evidence.tell(case, run, actor=system("late evidence"))
     cases.refresh(case)
 
 
-def _brings_news(run: PivotRun) -> bool:
-    """Whether this attempt holds an event that no earlier one had."""
-    earlier = Evidence.objects.filter(
-        pivot__case=run.case_id, pivot__key=run.key, pivot__attempt__lt=run.attempt
-    )
-    return run.rows.exclude(identity__in=earlier.values("identity")).exists()
-
-
 def _ask_followers(case: Case, guide: Guide, run: PivotRun) -> None:
+    if not (run.counts or run.is_after_closing):
+        return
     newest = {one.key: one for one in latest_runs(case)}
     for pivot in guide.pivots:
         follower = newest.get(pivot.key)
         if pivot.after != run.key or follower is None:
             continue
-        _ask(follower if follower.state == PivotState.NOT_RUN else _again(follower))
+        waits = follower.state == PivotState.NOT_RUN and not run.is_after_closing
+        ask(follower if waits else again(follower, after_closing=run.is_after_closing))
 
 
 def _ask_refill(guide: Guide, run: PivotRun) -> None:
     """A window that is not over yet is searched again when it is; a follower runs after its leader does."""
-    if run.refills_at is not None and not guide.pivot(run.key).after:
-        outbox.put(REFILL, f"{REFILL}:{run.pk}", run.pk, not_before=run.refills_at + ARRIVAL)
+    if run.refills_at is None or (run.origin == PivotOrigin.GUIDE and guide.pivot(run.key).after):
+        return
+    outbox.put(REFILL, f"{REFILL}:{run.pk}", run.pk, not_before=run.refills_at + ARRIVAL)
 
 
 # -- running again
 
 
-def rerun(
-    pivot: PivotRun,
-    *,
-    actor: Actor,
-    before: timedelta | None = None,
-    after: timedelta | None = None,
-) -> PivotRun:
-    """Ask for a pivot to be run again, over a window that reaches further by `before` and `after`.
+def rerun(pivot: PivotRun, *, actor: Actor, reach: Reach | None = None) -> PivotRun:
+    """Ask for a pivot to be run again, over another time or other hosts if a reach is given.
 
-    The earlier result stays. An attempt that waits already is returned as it is, widened. Raises
-    NotPermittedError, and TriageError for a closed case or the alert's own events.
+    The earlier result stays. An attempt that waits already is returned as it is, with the reach. What asks
+    less than the guide does is shown beside, and gate and checks go on by the earlier one. Raises
+    NotPermittedError, and TriageError for a closed case, the alert's own events, or a reach that can't be.
     """
     actor.require("triage.answer_question", "run pivots")
     if checks.is_alert(pivot):
@@ -243,44 +255,47 @@ def rerun(
     with transaction.atomic():
         case = cases.locked(pivot.case_id)
         cases.require_open(case)
-        if case.is_storm:
+        if case.is_storm and pivot.origin == PivotOrigin.GUIDE:
             raise TriageError(_STORM)
         newest = PivotRun.objects.filter(case=case, key=pivot.key).order_by("-attempt")[0]
-        run = newest if newest.state == PivotState.NOT_RUN else _again(newest)
-        _widen(run, before or timedelta(), after or timedelta())
-        _ask(run)
+        _refuse_reach(newest, reach)
+        run = _waiting(newest, reach) or again(newest, reach=reach, by=actor.user)
+        ask(run)
         journal.record(
             case,
             "pivot_requested",
             actor=actor,
             subject=run.label,
-            data={"pivot": run.pk, "attempt": run.attempt, "from": run.window_start, "to": run.window_end},
+            data={
+                "pivot": run.pk,
+                "attempt": run.attempt,
+                "hosts": run.scope,
+                "from": run.window_start,
+                "to": run.window_end,
+            },
         )
     return run
 
 
-def _widen(run: PivotRun, before: timedelta, after: timedelta) -> None:
-    if run.window_start is None or run.window_end is None or not (before or after):
+def _refuse_reach(run: PivotRun, reach: Reach | None) -> None:
+    if reach is None:
         return
-    run.window_start, run.window_end = run.window_start - abs(before), run.window_end + abs(after)
-    run.save(update_fields=["window_start", "window_end"])
+    if run.origin == PivotOrigin.GUIDE and reach.scope not in (PivotScope.WRITTEN, PivotScope.ALL):
+        raise TriageError("A pivot of the guide asks the hosts that the guide names, or all of them.")
+    if run.origin != PivotOrigin.GUIDE and not reach.is_chosen:
+        raise TriageError("Choose over which time to look: the guide says nothing of this pivot.")
+    if run.origin != PivotOrigin.GUIDE and reach.scope == PivotScope.WRITTEN:
+        raise TriageError("Choose which hosts to look at.")
 
 
-def _again(run: PivotRun) -> PivotRun:
-    """The next attempt, over the whole window that was wanted, stretched to the case's events by now."""
-    case = run.case
-    wanted = guide_of(case).pivot(run.key).window(case.first_event_at, case.last_event_at)
-    return PivotRun.objects.create(
-        case=case,
-        question_key=run.question_key,
-        key=run.key,
-        attempt=run.attempt + 1,
-        label=run.label,
-        kinds=run.kinds,
-        columns=run.columns,
-        window_start=min(filter(None, [run.window_start, wanted.start])),
-        window_end=max(filter(None, [run.refills_at, run.window_end, wanted.end])),
-    )
+def _waiting(newest: PivotRun, reach: Reach | None) -> PivotRun | None:
+    """The newest attempt, if it waits still, with the reach; the first one of the guide stays as it is."""
+    if newest.state != PivotState.NOT_RUN or (reach is not None and newest.attempt == 1):
+        return None
+    if reach is not None:
+        place(newest, reach)
+        newest.save()
+    return newest
 
 
 def refill(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
@@ -290,12 +305,18 @@ def refill(pivot_run_id: int, *, actor: Actor) -> PivotRun | None:
         if run is None:
             return None
         case = cases.locked(run.case_id)
-        if not case.is_open or case.pivots.filter(key=run.key, attempt__gt=run.attempt).exists():
+        if not case.is_open or _is_overtaken(run):
             return None
-        made = _again(run)
-        _ask(made)
+        made = again(run)
+        ask(made)
         journal.record(case, "pivot_requested", actor=actor, subject=run.label, data={"pivot": made.pk})
     return made
+
+
+def _is_overtaken(run: PivotRun) -> bool:
+    """Whether a newer attempt will see, or saw, what this one could not; one that asks less does not."""
+    newer = PivotRun.objects.filter(case=run.case_id, key=run.key, attempt__gt=run.attempt)
+    return newer.filter(counts=True).exists() if run.counts else newer.exists()
 
 
 def extend(case: Case, *, actor: Actor) -> None:
@@ -311,7 +332,7 @@ def extend(case: Case, *, actor: Actor) -> None:
             continue
         wanted = guide.pivot(run.key).window(case.first_event_at, case.last_event_at)
         if run.state != PivotState.BLOCKED and not _reaches(run, wanted):
-            _ask(_again(run))
+            ask(again(run))
 
 
 def refresh_signals(case: Case, alert: Alert) -> None:
@@ -326,7 +347,7 @@ def refresh_signals(case: Case, alert: Alert) -> None:
         signals = {pivot.key for pivot in guide_of(other).pivots if pivot.is_signal}
         for run in latest_runs(other):
             if run.key in signals and run.state not in _TO_DO and _holds(run, alert):
-                _ask(_again(run), not_before=timezone.now() + ARRIVAL)
+                ask(again(run), not_before=timezone.now() + ARRIVAL)
 
 
 def _holds(run: PivotRun, alert: Alert) -> bool:

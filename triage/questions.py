@@ -109,7 +109,8 @@ def _store(
     case, before = question.case, question.state
     cases.start(case, actor=actor)
     question.state, question.version = state, question.version + 1
-    question.save(update_fields=["state", "version"])
+    question.has_new_evidence, question.reopened_at = False, None
+    question.save(update_fields=["state", "version", "has_new_evidence", "reopened_at"])
     answer = Answer.objects.create(
         question=question,
         state=state,
@@ -137,7 +138,7 @@ def _store(
         },
     )
     Draft.objects.filter(question=question, author=actor.user).delete()
-    case.has_new_evidence = False
+    case.has_new_evidence = case.questions.filter(has_new_evidence=True).exists()
     case.save(update_fields=["has_new_evidence"])
     cases.refresh(case)
     return answer

@@ -19,6 +19,7 @@ from triage.enums import CheckState, PivotState
 from triage.errors import TriageError
 from triage.evidence import latest_runs, set_pinned
 from triage.models import Case, CheckResult, PivotRun
+from triage.pivot_windows import Reach
 from triage.pivots import rerun, run_pivot
 from triage.routing import route_alerts
 
@@ -187,10 +188,11 @@ def test_again_and_wider_is_a_new_attempt(store, analyst):
     case = open_case()
     outbox.drain()
     first = newest(case, "network")
-    second = rerun(first, actor=analyst, before=timedelta(hours=2), after=timedelta(hours=1))
-    assert (second.attempt, second.state) == (2, PivotState.NOT_RUN)
-    assert second.window_start == first.window_start - timedelta(hours=2)
-    assert second.window_end == first.window_end + timedelta(hours=1)
+    wide = Reach(timedelta(days=5), timedelta(hours=3))
+    second = rerun(first, actor=analyst, reach=wide)
+    assert (second.attempt, second.state, second.counts) == (2, PivotState.NOT_RUN, True)
+    assert second.window_start == case.first_event_at - timedelta(days=5)
+    assert second.window_end == case.last_event_at + timedelta(hours=3)
     assert rerun(second, actor=analyst).pk == second.pk
     outbox.drain()
     assert newest(case, "network").state != PivotState.NOT_RUN

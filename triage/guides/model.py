@@ -131,12 +131,22 @@ class Pivot:
 
 
 @dataclass(frozen=True, slots=True)
+class Rare:
+    """A value is rare if it was seen on at most so many hosts in so many days."""
+
+    field: str
+    hosts_at_most: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """An EQL condition over evidence; one document that satisfies it makes the check point its way.
 
     pivot: the key of the pivot whose hits are checked, or `alert` for the alert's own events.
     when: the parsed condition; text: as the overlay wrote it. says: what a hit means, in one sentence.
-    needs: the kinds without which its silence means nothing; empty: whatever the pivot reads.
+    needs: the kinds without which its silence means nothing; empty: whatever the pivot reads. rare: of the
+    documents that satisfy `when`, only those with a rare value of this field count.
     """
 
     key: str
@@ -147,6 +157,7 @@ class Check:
     text: str
     says: str
     needs: tuple[TelemetryKind, ...] = ()
+    rare: Rare | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from triage.guides.model import (
     FalsePositives,
     Points,
     Precondition,
+    Rare,
     Refusal,
     ResponseStage,
     StageAction,
@@ -25,7 +26,7 @@ from triage.guides.model import (
 ALERT = "alert"
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MANY = re.compile(r"\s*(?:sequence|sample)\b")
-_CHECK = ("key", "question", "pivot", "points", "when", "says", "needs")
+_CHECK = ("key", "question", "pivot", "points", "when", "says", "needs", "rare")
 _RESPONSE = ("number", "key", "title", "applies", "preconditions", "actions")
 
 
@@ -71,10 +72,24 @@ def checks(tables: list[Table], questions: set[str], pivots: set[str]) -> tuple[
         if _MANY.match(text):
             table.fault("when", "must speak of one event.", "Write CATEGORY where CONDITION.")
         needs = kinds_of(table, "needs") or telemetry.needed(when)
-        found.append(
-            Check(key, table.text("question"), table.text("pivot"), points, when, text.strip(), says, needs)
-        )
+        pivot, rare = table.text("pivot"), _rare(table)
+        found.append(Check(key, table.text("question"), pivot, points, when, text.strip(), says, needs, rare))
     return tuple(found)
+
+
+def _rare(table: Table) -> Rare | None:
+    """`rare = { field = "dns.question.name", hosts_at_most = 2, days = 30 }`: on hits of a pivot alone."""
+    if "rare" not in table.values:
+        return None
+    if table.text("pivot") == ALERT:
+        table.fault("rare", "needs a search, which the alert's own events have none of.", "Read a pivot.")
+    entry = table.table("rare")
+    entry.refuse_others("field", "hosts_at_most", "days")
+    return Rare(
+        entry.text("field", required=True),
+        entry.number("hosts_at_most", 1, 1, 1000),
+        entry.number("days", 30, 1, 365),
+    )
 
 
 def _refer(table: Table, key: str, known: set[str]) -> None:

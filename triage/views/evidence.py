@@ -1,7 +1,5 @@
 """Pivots and the rows they froze: run again, widen, pin, read."""
 
-from datetime import timedelta
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
@@ -10,7 +8,7 @@ from django.views.decorators.http import require_POST
 
 from triage import evidence, pivots
 from triage.errors import TriageError
-from triage.forms import WidenForm, chosen_ids
+from triage.forms import chosen_ids
 from triage.models import Case, Evidence, PivotRun, Question
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
@@ -62,15 +60,8 @@ def pivot_rerun(request: Asked, pk: int, key: str) -> HttpResponse:
     """Run again, with the same window or with a wider one."""
     case = load(request, pk)
     run = _latest(case, key)
-    before = after = None
-    if "before" in request.POST:
-        form = WidenForm(request.POST)
-        if not form.is_valid():
-            messages.error(request, "Widen by whole hours, from 0 to 720, on each side. Nothing was run.")
-            return _back(run)
-        before, after = (timedelta(hours=form.cleaned_data[name]) for name in ("before", "after"))
     try:
-        pivots.rerun(run, actor=request.actor, before=before, after=after)
+        pivots.rerun(run, actor=request.actor)
     except TriageError as refused:
         messages.error(request, str(refused))
         return _back(run)

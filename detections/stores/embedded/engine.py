@@ -19,6 +19,7 @@ from detections.stores.base import (
     MappedEvent,
     Page,
     Region,
+    Spread,
     Window,
 )
 from detections.stores.embedded import arrivals, presence, windows
@@ -82,6 +83,9 @@ class EmbeddedStore:
 
     def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
+
+    def spread(self, filters: Filters, window: Window) -> Spread:
+        return windows.spread(self.reader, self.known_fields(), filters, window)
 
     def arrivals(self, senders: Sequence[str], window: Window) -> Arrivals:
         return arrivals.arrivals(self.reader, self.known_fields(), senders, window)

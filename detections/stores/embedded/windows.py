@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from detections.eql.fields import FieldCatalogue
-from detections.stores.base import Bucket, Fetched, Filters, Histogram, Page, Window
+from detections.stores.base import Bucket, Fetched, Filters, Histogram, HostSpread, Page, Spread, Window
 from detections.stores.embedded.columns import MICROSECOND, from_micros, naive
 from detections.stores.embedded.encoding import identity_key
 from detections.stores.embedded.filters import FilterCompiler
@@ -134,5 +134,30 @@ def histogram(
         found = Histogram(Bucket(from_micros(bucket * width), count) for bucket, count in rows)
         found.missing = completeness(chosen).missing
         return found
+
+    return reader.read(work)
+
+
+def spread(reader: Reader, known: FieldCatalogue, filters: Filters, window: Window) -> Spread:
+    """As `EventStore.spread`."""
+
+    def work(segments: list[Segment]) -> Spread:
+        chosen = within(segments, window)
+        scan = reader.scan(chosen)
+        where = _condition(scan, known, filters, window)
+        host = scan.leaf(known["host.id"])
+        name = f"{host.sql}[1]" if host.is_list else host.sql
+        rows = scan.run(
+            f"SELECT coalesce({name}, '') AS host, count(*), epoch_us(min(p._timestamp)), "
+            f"epoch_us(max(p._timestamp)) FROM {scan.source} WHERE {where.sql} "
+            "GROUP BY host ORDER BY 2 DESC, 1",
+            where.parameters,
+        )
+        return Spread(
+            tuple(HostSpread(host_id, events, from_micros(last)) for host_id, events, _, last in rows),
+            from_micros(min(row[2] for row in rows)) if rows else None,
+            from_micros(max(row[3] for row in rows)) if rows else None,
+            completeness(chosen).missing,
+        )
 
     return reader.read(work)
