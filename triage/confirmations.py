@@ -9,7 +9,7 @@ from detections.actors import Actor
 from triage import cases, journal
 from triage.enums import ConfirmationKind
 from triage.errors import AnswerRefusedError
-from triage.models import Case, Confirmation
+from triage.models import Attachment, Case, Confirmation
 
 
 def add_confirmation(
@@ -21,8 +21,9 @@ def add_confirmation(
     confirmed_at: datetime,
     statement: str,
     actor: Actor,
+    attachment: Attachment | None = None,
 ) -> Confirmation:
-    """Record a confirmation with a case.
+    """Record a confirmation with a case. attachment: the file that shows it, one of the case's own.
 
     Raises NotPermittedError, TriageError for a closed case, AnswerRefusedError with everything that lacks.
     """
@@ -35,6 +36,10 @@ def add_confirmation(
     with transaction.atomic():
         row = cases.locked(case.pk)
         cases.require_open(row)
+        if attachment is not None and not row.attachments.standing().filter(pk=attachment.pk).exists():
+            raise AnswerRefusedError(
+                [f"The file is not one of {row.number}, or was withdrawn. Attach it again."]
+            )
         made = Confirmation.objects.create(
             case=row,
             kind=kind,
@@ -43,6 +48,7 @@ def add_confirmation(
             confirmed_at=confirmed_at,
             statement=statement.strip(),
             recorded_by=actor.user,
+            attachment=attachment,
         )
         journal.record(
             row,
@@ -50,7 +56,12 @@ def add_confirmation(
             actor=actor,
             subject=f"{made.get_kind_display()} {made.reference}",
             reason=made.statement,
-            data={"confirmation": made.pk, "confirmed_by": made.confirmed_by, "confirmed_at": confirmed_at},
+            data={
+                "confirmation": made.pk,
+                "confirmed_by": made.confirmed_by,
+                "confirmed_at": confirmed_at,
+                **({"attachment": attachment.pk, "sha256": attachment.sha256} if attachment else {}),
+            },
         )
         row.last_activity_at = timezone.now()
         row.save(update_fields=["last_activity_at"])

@@ -1,15 +1,16 @@
 """Answer the questions of a case. Telemetry that is missing is never read as good news."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from detections.actors import Actor
-from triage import cases, journal
+from triage import answer_fields, cases, journal
 from triage.enums import QuestionState
 from triage.errors import AnswerRefusedError, StaleEditError
+from triage.guide_versions import guide_of
 from triage.models import Answer, Citation, Confirmation, Draft, Evidence, Question
 from triage.standings import Standing, has_answered_pivot, standing_of
 
@@ -23,12 +24,14 @@ def answer_question(
     rationale: str,
     evidence_ids: Sequence[int] = (),
     confirmation_ids: Sequence[int] = (),
+    fields: Mapping[str, str] | None = None,
     actor: Actor,
     version: int,
 ) -> Answer:
     """Answer a question, in place of the answer that stood there; the first one starts the case.
 
-    version: the question's, as it was shown. Raises NotPermittedError, StaleEditError (theirs: the question
+    fields: what it states of the question's fields, each checked by its type. version: the question's, as it
+    was shown. Raises NotPermittedError, StaleEditError (theirs: the question
     as it stands), AnswerRefusedError with everything that lacks, TriageError for a closed case.
     """
     actor.require("triage.answer_question", "answer questions")
@@ -43,14 +46,20 @@ def answer_question(
             )
         evidence = list(_evidence(row).filter(pk__in=evidence_ids))
         confirmations = list(case.confirmations.filter(pk__in=confirmation_ids))
-        missing = _missing(row, state, rationale, evidence, confirmations)
+        stated, wrong = answer_fields.checked(fields or {}, _field_names(row))
+        missing = [*_missing(row, state, rationale, evidence, confirmations), *wrong]
         if len(evidence) != len(set(evidence_ids)) or len(confirmations) != len(set(confirmation_ids)):
             missing.append("Something cited does not belong to this case. Cite it again.")
         if actor.user is None:
             missing.append("A person has to answer: the system answers nothing.")
         if missing:
             raise AnswerRefusedError(missing)
-        return _store(row, state, rationale.strip(), evidence, confirmations, actor)
+        return _store(row, state, rationale.strip(), stated, evidence, confirmations, actor)
+
+
+def _field_names(question: Question) -> tuple[str, ...]:
+    found = [one for one in guide_of(question.case).questions if one.key == question.key]
+    return answer_fields.field_names(found[0] if found else None)
 
 
 def _evidence(question: Question) -> QuerySet[Evidence]:
@@ -101,6 +110,7 @@ def _store(
     question: Question,
     state: str,
     rationale: str,
+    fields: dict[str, str],
     evidence: Sequence[Evidence],
     confirmations: Sequence[Confirmation],
     actor: Actor,
@@ -115,6 +125,7 @@ def _store(
         question=question,
         state=state,
         rationale=rationale,
+        fields=fields,
         author=actor.user,
         question_version=question.version,
     )
@@ -135,6 +146,7 @@ def _store(
             "answer": answer.pk,
             "evidence": [row.pk for row in evidence],
             "confirmations": [row.pk for row in confirmations],
+            "fields": fields,
         },
     )
     Draft.objects.filter(question=question, author=actor.user).delete()

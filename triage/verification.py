@@ -151,9 +151,9 @@ def _states(entries: list[JournalEntry]) -> dict[str, str]:
 def _texts(case: Case, entries: list[JournalEntry]) -> Iterator[tuple[str, Any, Any]]:
     """What people wrote: its name, what the journal has of it, and what its row says, None if it is gone."""
     answers = {
-        pk: (state, rationale)
-        for pk, state, rationale in case.questions.filter(answers__isnull=False).values_list(
-            "answers", "answers__state", "answers__rationale"
+        pk: (state, rationale, fields)
+        for pk, state, rationale, fields in case.questions.filter(answers__isnull=False).values_list(
+            "answers", "answers__state", "answers__rationale", "answers__fields"
         )
     }
     confirmed = dict(case.confirmations.values_list("pk", "statement"))
@@ -169,7 +169,8 @@ def _texts(case: Case, entries: list[JournalEntry]) -> Iterator[tuple[str, Any, 
         data = entry.data
         if entry.verb == "question_answered":
             answer = data.get("answer")
-            yield f"answer {answer} ({data.get('subject')})", (entry.after, entry.reason), answers.get(answer)
+            written = (entry.after, entry.reason, data.get("fields", {}))
+            yield f"answer {answer} ({data.get('subject')})", written, answers.get(answer)
         elif entry.verb == "confirmation_added":
             pk = data.get("confirmation")
             yield f"confirmation {pk}", entry.reason, confirmed.get(pk)
