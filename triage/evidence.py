@@ -68,7 +68,10 @@ def shown_runs(case: Case) -> list[PivotRun]:
     What came after the case was closed is left out: it changes nothing silently.
     """
     runs = PivotRun.objects.filter(case=case, is_after_closing=False).select_related("asked_by")
-    return _newest(runs.order_by("attempt"))
+    newest = _newest(runs.order_by("attempt"))
+    for run in newest:
+        run.case = case
+    return newest
 
 
 def _newest(runs: Iterable[PivotRun]) -> list[PivotRun]:

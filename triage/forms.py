@@ -91,13 +91,6 @@ class BackSearchForm(forms.Form):
     end = UtcDateTimeField(label="To")
 
 
-class WidenForm(forms.Form):
-    """How much further back and on a pivot looks, in hours."""
-
-    before = forms.IntegerField(min_value=0, max_value=24 * 30)
-    after = forms.IntegerField(min_value=0, max_value=24 * 30)
-
-
 class CloseForm(forms.Form):
     version = forms.IntegerField(min_value=1)
     disposition = forms.ChoiceField(

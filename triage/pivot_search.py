@@ -113,7 +113,7 @@ def search(
         return _with_coverage(asked, case, guide, pivot, window)
     asked = on_hosts(asked, scope, case.host_id)
     if pivot.is_signal:
-        return _signals(case, asked, window)
+        return search_signals(case, asked, window)
     return search_filters(case, asked, pivot.kinds, window, also=_required(guide, pivot))
 
 
@@ -167,7 +167,8 @@ def _with_coverage(outcome: Outcome, case: Case, guide: Guide, pivot: Pivot, win
     return Outcome(state, reason, coverage=coverage)
 
 
-def _signals(case: Case, filters: Filters, window: Window) -> Outcome:
+def search_signals(case: Case, filters: Filters, window: Window) -> Outcome:
+    """Ask the alerts that are kept here."""
     alerts, total = related_alerts(case, filters, window, limit=MOST_ROWS)
     documents = [(alert, alert_document(alert)) for alert in alerts]
     return Outcome(

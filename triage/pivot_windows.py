@@ -62,7 +62,11 @@ def chosen_window(case: Case, reach: Reach) -> Window:
 
 def guide_window(case: Case, guide: Guide, key: str) -> Window:
     """The guide's own window of a pivot, to its full end."""
-    return guide.pivot(key).window(case.first_event_at, case.last_event_at)
+    try:
+        pivot = guide.pivot(key)
+    except KeyError:
+        raise TriageError("The case's guide has no such pivot any more: its overlay is broken.") from None
+    return pivot.window(case.first_event_at, case.last_event_at)
 
 
 def reach_of(run: PivotRun) -> Reach:

@@ -29,6 +29,9 @@ _STATE_ICONS = {
     "warn": "alert",
     "danger": "failed",
     "not_run": "open",
+    "new": "plus",
+    "gone": "close",
+    "changed": "rerun",
 }
 _STATE_TONES = {
     "malicious": "escalate",
@@ -40,6 +43,9 @@ _STATE_TONES = {
     "truncated": "high",
     "not_applicable": "neutral",
     "not_run": "neutral",
+    "new": "info",
+    "gone": "warn",
+    "changed": "warn",
 }
 
 

@@ -44,10 +44,13 @@ def case_assign(request: Asked, pk: int) -> HttpResponse:
 @page
 def case_evidence(request: Asked, pk: int) -> HttpResponse:
     shown = CasePage(load(request, pk), request.actor)
+    found = cards(shown.runs, shown.guide, most=8)
     occurrences = shown.case.occurrences.select_related("alert").order_by("pk")
     context = {
         **shown.context("evidence"),
-        "cards": cards(shown.runs, shown.guide, most=8),
+        "cards": [card for card in found if card.is_of_guide],
+        "asked_cards": [card for card in found if not card.is_of_guide],
+        "after_closing": list(shown.case.pivots.filter(is_after_closing=True).order_by("pk")),
         "numbers": {question.key: question.position for question in shown.questions},
         "occurrences": occurrences[:OCCURRENCES_SHOWN],
         "occurrences_more": max(0, shown.case.occurrence_count - OCCURRENCES_SHOWN),
@@ -81,6 +84,7 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
                 duplicate_of=_other(request, given["duplicate_of"]),
                 escalated_to=given["escalated_to"],
                 preserved=given["preserved"],
+                override=given["override"],
             )
         except GateClosedError as refused:
             refusals, status = refused.blocks, 422

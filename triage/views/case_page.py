@@ -50,7 +50,7 @@ class CasePage:
 
     @cached_property
     def runs(self) -> list[PivotRun]:
-        return evidence.latest_runs(self.case)
+        return evidence.shown_runs(self.case)
 
     @cached_property
     def gate(self) -> Gate:

@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
@@ -13,23 +13,17 @@ from triage.models import Case, Evidence, PivotRun, Question
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
 from triage.views.evidence_cards import Card, card
+from triage.views.pivot_asking import shown_run
 from triage.views.question import answer_context, question_context
 
 ROWS_A_PAGE = 100
-
-
-def _latest(case: Case, key: str) -> PivotRun:
-    found = next((run for run in evidence.latest_runs(case) if run.key == key), None)
-    if found is None:
-        raise Http404
-    return found
 
 
 @page
 def pivot(request: Asked, pk: int, key: str) -> HttpResponse:
     """All rows of a pivot. For htmx: its card, and once it has run what follows from it."""
     case = load(request, pk)
-    run = _latest(case, key)
+    run = _attempt(case, key, request.GET.get("attempt", ""))
     shown = CasePage(case, request.actor)
     if request.htmx:
         return _card_again(request, shown, card(run, shown.guide))
@@ -41,9 +35,18 @@ def pivot(request: Asked, pk: int, key: str) -> HttpResponse:
     return render(request, "cases/pivot.html", {**shown.context("evidence"), **context})
 
 
+def _attempt(case: Case, key: str, number: str) -> PivotRun:
+    """One attempt of a pivot, also one that came after closing; without a number the newest."""
+    if not number.isdigit():
+        return shown_run(case, key)
+    found = get_object_or_404(case.pivots.select_related("asked_by"), key=key, attempt=int(number[:9]))
+    found.case = case
+    return found
+
+
 def _card_again(request: Asked, shown: CasePage, fresh: Card) -> HttpResponse:
     question = next((q for q in shown.questions if q.key == fresh.run.question_key), None)
-    if fresh.is_waiting or question is None:
+    if fresh.is_waiting or question is None or not fresh.is_of_guide:
         context = {
             "card": fresh,
             "case": shown.case,
@@ -57,9 +60,9 @@ def _card_again(request: Asked, shown: CasePage, fresh: Card) -> HttpResponse:
 @page
 @require_POST
 def pivot_rerun(request: Asked, pk: int, key: str) -> HttpResponse:
-    """Run again, with the same window or with a wider one."""
+    """Run again, over the same window and hosts."""
     case = load(request, pk)
-    run = _latest(case, key)
+    run = shown_run(case, key)
     try:
         pivots.rerun(run, actor=request.actor)
     except TriageError as refused:
@@ -67,7 +70,7 @@ def pivot_rerun(request: Asked, pk: int, key: str) -> HttpResponse:
         return _back(run)
     if request.htmx:
         shown = CasePage(case, request.actor)
-        return _card_again(request, shown, card(_latest(case, key), shown.guide))
+        return _card_again(request, shown, card(shown_run(case, key), shown.guide))
     return _back(run)
 
 

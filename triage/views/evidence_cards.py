@@ -10,12 +10,14 @@ from django.utils.dateparse import parse_datetime
 
 from detections import ecs
 from detections.enums import TelemetryKind
+from detections.stores.base import Window
 from triage.checks import is_alert
-from triage.enums import PivotState
+from triage.enums import PivotOrigin, PivotState
 from triage.evidence import kind_word
 from triage.guides.model import Guide
 from triage.models import Evidence, PivotRun
 from triage.templatetags.moments import took
+from triage.views.pivot_forms import ReachForm, reach_form
 
 ROWS_SHOWN = 20
 FOCUS_COLUMNS = 7
@@ -33,6 +35,32 @@ class Card:
     columns: Sequence[str] = ()
     description: str = ""
     silence: Sequence["Silence"] = field(default=())
+
+    @property
+    def is_of_guide(self) -> bool:
+        return self.run.origin == PivotOrigin.GUIDE
+
+    @property
+    def is_over_hosts(self) -> bool:
+        """Whether its silence speaks of many hosts, which its reason counts."""
+        return any("hosts" in entry for entry in self.run.coverage)
+
+    @property
+    def can_be_compared(self) -> bool:
+        """Whether the same can be asked again to see what changed."""
+        searched = (PivotState.HITS, PivotState.NO_HITS, PivotState.PARTIAL, PivotState.NO_TELEMETRY)
+        return bool(self.run.query) and not self.is_alert and self.run.state in searched
+
+    @property
+    def window_form(self) -> ReachForm:
+        return reach_form(self.run)
+
+    @property
+    def window(self) -> Window | None:
+        """The whole window of the run, also while it is still filling."""
+        if self.run.window_start is None or self.run.window_end is None:
+            return None
+        return Window(self.run.window_start, self.run.refills_at or self.run.window_end)
 
     @property
     def pill(self) -> str:
@@ -58,14 +86,22 @@ class Card:
             return "No hits · nothing to follow"
         if self.reads_alerts:
             return "No hits · all alerts searched"
+        if self.is_over_hosts:
+            hosts = min(entry["hosts"] for entry in self.run.coverage if "hosts" in entry)
+            return f"No hits · {hosts:,} {'host' if hosts == 1 else 'hosts'} reporting"
         return "No hits · other hosts" if self.is_elsewhere else "No hits · host reporting"
 
     @property
     def is_elsewhere(self) -> bool:
         """Whether the alert's own host was left out: what it sends then says nothing of those searched."""
-        return self.is_asked and all(
-            any(clause["field"] == "host.id" and clause["excluded"] for clause in group)
-            for group in self.run.query
+        return (
+            self.is_asked
+            and self.is_of_guide
+            and all(
+                any(clause["field"] == "host.id" and clause["excluded"] for clause in group)
+                for group in self.run.query
+                if isinstance(group, list)
+            )
         )
 
     @property

@@ -317,14 +317,6 @@ def test_assigning_a_changed_case_is_refused(as_analyst, make_case, ana):
     assert case.assignee is None
 
 
-def test_a_rerun_is_asked_for_and_widening_takes_hours(as_analyst, make_case, make_pivot, monkeypatch):
-    case = make_case()
-    run = make_pivot(case, PivotState.HITS, 1)
-    target = reverse("pivot_rerun", args=[case.pk, run.key])
-    refused = as_analyst.post(target, {"before": "-1", "after": "900"}, follow=True)
-    assert "Widen by whole hours, from 0 to 720" in refused.text
-
-
 def test_a_closed_case_waits_for_no_more_telemetry(as_analyst, make_case, make_pivot):
     now = timezone.now()
     case = make_case(status="closed", disposition="malicious", closed_at=now)
