@@ -1,7 +1,7 @@
 """The shapes of what people send. Domain functions decide; forms only read."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import password_validation
@@ -9,7 +9,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from detections.hidden_characters import plain
 from triage.enums import ConfirmationKind, Disposition, QuestionState
+from triage.models import Attachment, Case
 
 
 class FirstAdminForm(forms.Form):
@@ -58,10 +60,35 @@ def chosen_ids(data: Any, name: str) -> list[int]:
     return [int(value) for value in data.getlist(name) if re.fullmatch(r"[0-9]{1,18}", value)]
 
 
+FIELD_PREFIX = "field:"
+# More than a question can have: what a browser sends beyond is not from our form.
+MOST_FIELDS = 50
+
+
+def typed_fields(data: Any) -> dict[str, str]:
+    """What was typed into the labelled fields of an answer, as it stands there; empty ones are left out."""
+    named = [name for name in data if name.startswith(FIELD_PREFIX)][:MOST_FIELDS]
+    found = {name.removeprefix(FIELD_PREFIX): str(data[name])[:2000] for name in named}
+    return {name: value for name, value in found.items() if value.strip()}
+
+
 class UtcDateTimeField(forms.DateTimeField):
     """A browser's `datetime-local`, read as UTC."""
 
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+
+
+if TYPE_CHECKING:
+    FileChoices = forms.ModelChoiceField[Attachment]
+else:
+    FileChoices = forms.ModelChoiceField
+
+
+class FileChoiceField(FileChoices):
+    """One of a case's files, by its name with nothing hidden in it."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return plain(obj.name)
 
 
 class ConfirmationForm(forms.Form):
@@ -76,6 +103,15 @@ class ConfirmationForm(forms.Form):
     confirmed_by = forms.CharField(max_length=255, label="Confirmed by")
     confirmed_at = UtcDateTimeField(label="When, UTC")
     statement = forms.CharField(max_length=4000, label="What exactly was confirmed")
+    attachment = FileChoiceField(
+        Attachment.objects.none(), required=False, label="File of the case", empty_label="None"
+    )
+
+    def __init__(self, *args: Any, case: Case, **more: Any) -> None:
+        super().__init__(*args, **more)
+        choice = self.fields["attachment"]
+        assert isinstance(choice, FileChoiceField)
+        choice.queryset = case.attachments.standing()
 
     def clean_confirmed_at(self) -> Any:
         moment = self.cleaned_data["confirmed_at"]
@@ -91,6 +127,12 @@ class BackSearchForm(forms.Form):
     end = UtcDateTimeField(label="To")
 
 
+def case_number(text: str) -> int | None:
+    """The number in `CW-12` or `12`, as people write a case; None where it is neither."""
+    found = re.fullmatch(r"(?:CW-)?([0-9]{1,18})", text.strip().upper())
+    return int(found[1]) if found else None
+
+
 class CloseForm(forms.Form):
     version = forms.IntegerField(min_value=1)
     disposition = forms.ChoiceField(
@@ -101,15 +143,17 @@ class CloseForm(forms.Form):
     duplicate_of = forms.CharField(required=False, max_length=20)
     escalated_to = forms.CharField(required=False, max_length=255)
     preserved = forms.CharField(required=False, max_length=4000)
+    override = forms.CharField(required=False, max_length=4000)
 
     def clean_duplicate_of(self) -> int | None:
         """`CW-12` or `12`, as people write a case."""
-        text = self.cleaned_data["duplicate_of"].strip().upper().removeprefix("CW-")
-        if not text:
+        text = self.cleaned_data["duplicate_of"]
+        if not text.strip():
             return None
-        if not (text.isascii() and text.isdigit()):
+        number = case_number(text)
+        if number is None:
             raise ValidationError("Write the case's number, such as CW-12.")
-        return int(text)
+        return number
 
 
 class AssignForm(forms.Form):

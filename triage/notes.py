@@ -16,7 +16,7 @@ from triage.models import Case, Mention, Note, NoteVersion
 
 LENGTH = 20_000
 # "@name" where a word may begin; user names hold letters, digits and @.+-_, and do not end with a full stop.
-_MENTION = re.compile(r"(?<![\w@.+-])@([\w.+-]*[\w+-])")
+MENTION = re.compile(r"(?<![\w@.+-])@([\w.+-]*[\w+-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def can_be_mentioned() -> list[User]:
 
 def mentioned_names(text: str) -> list[str]:
     """The user names that a text speaks to, in lower case, each once."""
-    return list(dict.fromkeys(name.lower() for name in _MENTION.findall(text)))
+    return list(dict.fromkeys(name.lower() for name in MENTION.findall(text)))
 
 
 def _people(text: str) -> Iterable[User]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, IntegerField, Q, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Value
 from django.db.models import When as Then
 
 from detections.actors import Actor
 from detections.enums import Severity
 from triage.enums import CaseStatus
-from triage.models import Case
+from triage.models import Case, GateOverride
 from triage.models.case import CaseQuerySet
 
 PAGE_SIZE = 50
@@ -88,7 +88,8 @@ def queue(
     tab = tab if tab in conditions else DEFAULT_TAB
     sort = sort if sort in SORTS else DEFAULT_SORT
     visible = Case.objects.visible_to(actor)
-    cases = found(visible.filter(conditions[tab][1]), search).annotate(rank=_rank())
+    overridden = Exists(GateOverride.objects.filter(case=OuterRef("pk")))
+    cases = found(visible.filter(conditions[tab][1]), search).annotate(rank=_rank(), overridden=overridden)
     cases = cases.select_related("assignee", "rule").order_by(*SORTS[sort], "-pk")
     return QueuePage(
         page=Paginator(cases, size).get_page(page),

@@ -8,13 +8,20 @@
   let saving = null;
   let sent = false;
 
+  // A draft has no file: that is sent once, with the confirmation.
+  const typed = () => {
+    const data = new FormData(form);
+    data.delete("file");
+    return data;
+  };
+
   const save = async () => {
     saving = null;
     if (sent) return;
     try {
       const reply = await fetch(form.dataset.draft, {
         method: "POST",
-        body: new FormData(form),
+        body: typed(),
         headers: { "X-Requested-With": "fetch" },
       });
       if (reply.redirected || !reply.ok) throw new Error(String(reply.status));
@@ -41,7 +48,7 @@
   });
   addEventListener("pagehide", () => {
     if (timer && !sent && !saving && status.textContent === "Draft not saved yet") {
-      navigator.sendBeacon(form.dataset.draft, new FormData(form));
+      navigator.sendBeacon(form.dataset.draft, typed());
     }
   });
 })();

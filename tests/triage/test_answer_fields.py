@@ -42,7 +42,7 @@ def test_they_are_offered_from_evidence_refused_when_wrong_and_kept(store, analy
     alert = case.occurrences.get().alert
     documents = [event["document"] for event in alert.events]
     shown = {field.name: field for field in answer_fields.answer_fields(guide, documents, {})}
-    assert shown["process.name"].offered == ("mshta.exe",)
+    assert shown["process.command_line"].offered[0].endswith("mshta.exe -Embedding")
 
     def say(**fields):
         return answer_question(
@@ -51,5 +51,5 @@ def test_they_are_offered_from_evidence_refused_when_wrong_and_kept(store, analy
 
     with pytest.raises(AnswerRefusedError, match="is no IP address"):
         say(**{"source.ip": "here"})
-    say(**{"source.ip": " 10.20.9.118 ", "process.name": "", "not.asked": "x"})
+    say(**{"source.ip": " 10.20.9.118 ", "process.command_line": "", "not.asked": "x"})
     assert Answer.objects.get().fields == {"source.ip": "10.20.9.118"}

@@ -8,8 +8,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from detections.actors import of_user
+from detections.actors import Actor, of_user
+from triage.case_tasks import of_actor
 from triage.models import Notification
+from triage.notes import mentions_of
 from triage.templatetags.marks import icon
 
 register = template.Library()
@@ -17,6 +19,7 @@ register = template.Library()
 # URL names that belong to a section of the rail, by their first word.
 _SECTIONS = {
     "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm"},
+    "tasks": {"tasks", "task"},
     "rules": {"rules", "rule", "searches", "search"},
     "health": {"health"},
     "imports": {"imports", "import", "quarantine"},
@@ -41,23 +44,39 @@ def nav_link(context: RequestContext, name: str, glyph: str, label: str, count: 
 @register.simple_tag(takes_context=True)
 def notifications_link(context: RequestContext) -> SafeString | str:
     """The link to the notifications with how many wait; nothing for who may not see them."""
-    request = context.get("request")
-    user = getattr(request, "user", None)
-    # What the page's own actor may; error pages have none and ask anew.
-    actor = getattr(request, "actor", None) or (of_user(user) if user is not None else None)
+    actor = _actor(context)
     if actor is None or not actor.can("triage.view_notification"):
         return ""
     waiting = Notification.objects.visible_to(actor).waiting().count()
-    count = (
-        format_html(
-            '<span class="rail-count" aria-hidden="true">{}</span><span class="hide">, {} waiting</span>',
-            waiting if waiting < 100 else "99+",
-            waiting,
-        )
-        if waiting
-        else ""
+    waiting += mentions_of(actor).filter(read_at__isnull=True).count()
+    return nav_link(context, "notifications", "alert", "Alarms", _count(waiting))
+
+
+@register.simple_tag(takes_context=True)
+def tasks_link(context: RequestContext) -> SafeString | str:
+    """The link to the tasks with how many wait for the reader; nothing for who may not see them."""
+    actor = _actor(context)
+    if actor is None or not actor.can("triage.view_casetask"):
+        return ""
+    return nav_link(context, "tasks", "check", "Tasks", _count(of_actor(actor).count()))
+
+
+def _actor(context: RequestContext) -> Actor | None:
+    """Who reads the page; error pages have no actor of their own and ask anew."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    found: Actor | None = getattr(request, "actor", None) or (of_user(user) if user is not None else None)
+    return found
+
+
+def _count(waiting: int) -> SafeString | str:
+    if not waiting:
+        return ""
+    return format_html(
+        '<span class="rail-count" aria-hidden="true">{}</span><span class="hide">, {} waiting</span>',
+        waiting if waiting < 100 else "99+",
+        waiting,
     )
-    return nav_link(context, "notifications", "alert", "Alarms", count)
 
 
 @register.simple_tag(takes_context=True)

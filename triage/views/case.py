@@ -103,6 +103,9 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
         **fresh.context("close"),
         "form": form,
         "refusals": refusals,
+        "may_override": request.actor.can("triage.override_gate"),
+        "overridable": [value.value for value in cases.OVERRIDABLE],
+        "gate_is_open": fresh.gate.of("benign").is_open,
         "question_keys": {question.key: question.position for question in fresh.questions},
     }
     return render(request, "cases/close.html", context, status=status)

@@ -15,7 +15,7 @@ from triage import evidence, facts, guide_versions, journal
 from triage.enums import PivotState, QuestionState
 from triage.gate import Block, Gate, Opening, gate
 from triage.guides.model import Guide
-from triage.models import Answer, Case, Draft, PivotRun, Question
+from triage.models import Answer, Case, Draft, Note, PivotRun, Question
 from triage.templatetags.marks import words
 from triage.views.doors import Asked
 
@@ -96,6 +96,8 @@ class CasePage:
             "states": [question.state for question in self.questions],
             "facts": facts.case_facts(case, actor=self.actor),
             "links": case_links(case),
+            "overrides": [] if case.is_open else list(case.overrides.select_related("by")),
+            "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),
             "escalations": [] if case.is_open else list(case.escalations.all()),
             "journal": journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
             "journal_total": journal_total(case, self.actor),
@@ -152,13 +154,15 @@ def journal_total(case: Case, actor: Actor) -> int:
 
 def case_links(case: Case) -> list[tuple[str, Case]]:
     """Cases that this one speaks of, or that speak of it, each with the words for how."""
-    ours = [(link.get_kind_display(), link.target) for link in case.links.select_related("target")]
+    standing = case.links.standing().select_related("target")
+    ours = [(link.get_kind_display(), link.target) for link in standing]
+    theirs_of = case.linked_from.standing()
     theirs = {
         "duplicate_of": "repeated by",
         "follows": "followed by",
         "related": "related",
     }
-    return ours + [(theirs[link.kind], link.source) for link in case.linked_from.select_related("source")]
+    return ours + [(theirs[link.kind], link.source) for link in theirs_of.select_related("source")]
 
 
 def assignable() -> list[User]:

@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from triage import notes
 from triage import notifications as told
 from triage.models import Notification
 from triage.views.doors import Asked, page
@@ -17,7 +18,10 @@ A_PAGE = 50
 def notifications(request: Asked) -> HttpResponse:
     visible = Notification.objects.visible_to(request.actor).select_related("acknowledged_by")
     past = visible.filter(resolved_at__isnull=False).order_by("-resolved_at")
+    mentions = notes.mentions_of(request.actor)
     context = {
+        "mentions": mentions[:A_PAGE],
+        "unread": mentions.filter(read_at__isnull=True).count(),
         "standing": visible.unresolved(),
         "page": Paginator(past, A_PAGE).get_page(request.GET.get("page")),
         "may_acknowledge": request.actor.can("triage.acknowledge_notification"),

@@ -1,20 +1,22 @@
 """One question of a case: its evidence, its checks, its answer."""
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from triage import confirmations, evidence, questions
+from triage import answer_fields, attachments, confirmations, evidence, notes, questions
 from triage.checks import ALERT
 from triage.enums import CheckState, ConfirmationKind, QuestionState
 from triage.errors import AnswerRefusedError, StaleEditError, TriageError
-from triage.forms import AnswerForm, ConfirmationForm, DraftForm, chosen_ids
+from triage.forms import AnswerForm, ConfirmationForm, DraftForm, chosen_ids, typed_fields
 from triage.guides.model import Question as GuideQuestion
-from triage.models import Answer, Case, Citation, Question
+from triage.models import Answer, Attachment, Case, Citation, Evidence, Question
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
 from triage.views.evidence_cards import cards
@@ -52,6 +54,8 @@ def question_context(
     focus = guide_question.focus.fields if guide_question else ()
     shown_cards = cards([*runs, *([alert] if alert else [])], guide, focus=focus)
     checks = list(shown.case.checks.filter(question_key=shown.key))
+    answering = answer_context(shown, request, typed)
+    documents = [row.document for card in shown_cards for row in card.rows]
     return {
         **case_page.context("questions"),
         "question": shown,
@@ -62,11 +66,22 @@ def question_context(
         "checks": sorted(checks, key=lambda check: check.state != CheckState.FIRED),
         "fired": sum(check.state == CheckState.FIRED for check in checks),
         "next_question": _next(case_page.questions, shown),
-        **answer_context(shown, request, typed),
-        "confirmation_form": ConfirmationForm(),
+        **answering,
+        "answer_fields": answer_fields.answer_fields(
+            guide_question, documents, _stated(answering["content"])
+        ),
+        "confirmation_form": ConfirmationForm(case=shown.case),
         "confirmation_kinds": ConfirmationKind.choices,
+        "notes": notes.notes_of(shown.case, actor=request.actor, question_key=shown.key),
+        "may_note": request.actor.can("triage.add_note"),
         **more,
     }
+
+
+def _stated(content: Any) -> dict[str, str]:
+    """The fields of a form's content; drafts of an older version have none."""
+    found = content.get("fields") if isinstance(content, dict) else None
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _of_guide(found: tuple[GuideQuestion, ...], key: str) -> GuideQuestion | None:
@@ -90,29 +105,37 @@ def answer_context(shown: Question, request: Asked, typed: dict[str, Any] | None
     why_not = questions.why_not_lower(shown)
     return {
         "answer": answer,
-        "citations": answer.citations.select_related("evidence__pivot", "confirmation") if answer else [],
+        "citations": _citations(answer),
         "earlier": questions.previous_answers(shown) if answer else [],
         "draft": draft,
         "draft_is_old": draft is not None and draft.question_version != shown.version,
         "content": content,
-        "version": content.get("version") or shown.version,
+        # A draft goes on from what its author saw, so that saving it meets what came meanwhile.
+        "version": content.get("version") or (draft.question_version if draft else shown.version),
         "choices": [(choice, says, why_not if choice == "lower" else []) for choice, says in CHOICES],
         "why_not_lower": why_not,
         "pinned": pinned,
         "cited": set(content.get("evidence", own)),
-        "confirmations": list(shown.case.confirmations.select_related("recorded_by")),
+        "confirmations": list(shown.case.confirmations.select_related("recorded_by", "attachment")),
         "cited_confirmations": set(content.get("confirmations", [])),
     }
+
+
+def _citations(answer: Answer | None) -> list[Citation]:
+    if answer is None:
+        return []
+    return list(answer.citations.select_related("evidence__pivot", "confirmation__attachment").order_by("pk"))
 
 
 def _of_answer(answer: Answer | None) -> dict[str, Any]:
     """A standing answer as the form's content, to be changed."""
     if answer is None:
-        return {"state": "", "rationale": ""}
+        return {"state": "", "rationale": "", "fields": {}}
     cited = list(Citation.objects.filter(answer=answer).values_list("evidence", "confirmation"))
     return {
         "state": answer.state,
         "rationale": answer.rationale,
+        "fields": answer.fields,
         "evidence": [row for row, _ in cited if row],
         "confirmations": [row for _, row in cited if row],
     }
@@ -128,6 +151,7 @@ def _typed(request: Asked) -> dict[str, Any]:
         "rationale": given.get("rationale", request.POST.get("rationale", "")[:20_000]),
         "evidence": chosen_ids(request.POST, "evidence"),
         "confirmations": chosen_ids(request.POST, "confirmations"),
+        "fields": typed_fields(request.POST),
         "version": given.get("version"),
     }
 
@@ -147,6 +171,7 @@ def question_answer(request: Asked, pk: int, key: str) -> HttpResponse:
             rationale=form.cleaned_data["rationale"],
             evidence_ids=typed["evidence"],
             confirmation_ids=typed["confirmations"],
+            fields=typed["fields"],
             actor=request.actor,
             version=form.cleaned_data["version"],
         )
@@ -170,20 +195,64 @@ def _again(
 
 def _merge(request: Asked, shown: Question, typed: dict[str, Any]) -> HttpResponse:
     """Both texts side by side; the person's own is kept as a draft whatever they choose."""
-    mine = {**typed, "version": None}
-    questions.save_draft(shown, content=mine, actor=request.actor, version=typed["version"] or 1)
     shown.refresh_from_db(fields=["state", "version"])
-    theirs = questions.current_answer(shown)
-    both = f"{theirs.rationale}\n\n{typed['rationale']}".strip() if theirs else typed["rationale"]
-    context = {
-        **CasePage(shown.case, request.actor).context("questions"),
+    # Its author sees the other answer now, so the draft goes on from there.
+    mine = {name: value for name, value in typed.items() if name != "version"}
+    questions.save_draft(shown, content=mine, actor=request.actor, version=shown.version)
+    return render(request, "cases/merge.html", _merge_context(request, shown, typed), status=409)
+
+
+def _merge_context(request: Asked, shown: Question, typed: dict[str, Any]) -> dict[str, object]:
+    """What both wrote, chose, stated and cited; `both` is what saving them together would keep."""
+    case_page, theirs = CasePage(shown.case, request.actor), questions.current_answer(shown)
+    stands = _of_answer(theirs)
+    names = answer_fields.field_names(_of_guide(case_page.guide.questions, shown.key))
+    return {
+        **case_page.context("questions"),
         "question": shown,
         "theirs": theirs,
         "typed": typed,
-        "both": both,
         "version": shown.version,
+        "states": list(dict.fromkeys(state for state in (typed["state"], stands["state"]) if state)),
+        "both": _both(stands["rationale"], typed["rationale"]),
+        "merged_fields": [
+            MergedField(name, stands["fields"].get(name, ""), typed["fields"].get(name, "")) for name in names
+        ],
+        "their_citations": _citations(theirs),
+        "my_evidence": list(_my_evidence(shown, typed)),
+        "my_confirmations": list(shown.case.confirmations.filter(pk__in=typed["confirmations"])),
+        "both_evidence": sorted({*stands.get("evidence", []), *typed["evidence"]}),
+        "both_confirmations": sorted({*stands.get("confirmations", []), *typed["confirmations"]}),
     }
-    return render(request, "cases/merge.html", context, status=409)
+
+
+def _both(theirs: str, mine: str) -> str:
+    """Both texts, each once: who changes an answer often has the other one's text in their own."""
+    if theirs.strip() in mine:
+        return mine.strip()
+    return theirs.strip() if mine.strip() in theirs else f"{theirs.strip()}\n\n{mine.strip()}"
+
+
+def _my_evidence(shown: Question, typed: dict[str, Any]) -> "QuerySet[Evidence]":
+    rows = Evidence.objects.filter(pivot__case=shown.case, pk__in=typed["evidence"])
+    return rows.select_related("pivot").order_by("pk")
+
+
+@dataclass(frozen=True, slots=True)
+class MergedField:
+    """A field of the question as two people state it."""
+
+    name: str
+    theirs: str
+    mine: str
+
+    @property
+    def both(self) -> str:
+        return self.mine or self.theirs
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.mine and self.theirs and self.mine != self.theirs)
 
 
 @page
@@ -208,7 +277,12 @@ def question_drop_draft(request: Asked, pk: int, key: str) -> HttpResponse:
 def question_confirm(request: Asked, pk: int, key: str) -> HttpResponse:
     """Record a confirmation with the case. The answer in the same form is kept as a draft."""
     shown, typed = _load(request, pk, key), _typed(request)
-    form = ConfirmationForm(request.POST)
+    try:
+        data = _with_file(request, shown.case)
+    except TriageError as refused:
+        form = ConfirmationForm(request.POST, case=shown.case)
+        return _unconfirmed(request, shown, typed, form, [str(refused)])
+    form = ConfirmationForm(data, case=shown.case)
     if not form.is_valid():
         return _unconfirmed(request, shown, typed, form, [])
     try:
@@ -222,6 +296,17 @@ def question_confirm(request: Asked, pk: int, key: str) -> HttpResponse:
     questions.save_draft(shown, content=typed, actor=request.actor, version=version)
     messages.success(request, "The confirmation is recorded, and cited in your draft.")
     return redirect("question", pk, key)
+
+
+def _with_file(request: Asked, case: Case) -> QueryDict:
+    """The form's data; a file that was sent is kept and chosen, so that no other refusal loses it."""
+    data, sent = request.POST.copy(), request.FILES.get("file")
+    if sent is not None:
+        kept: Attachment = attachments.attach(
+            case, name=sent.name or "", content=cast("BinaryIO", sent.file), actor=request.actor
+        )
+        data["attachment"] = str(kept.pk)
+    return data
 
 
 def _unconfirmed(
