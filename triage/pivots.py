@@ -13,7 +13,7 @@ from detections.actors import Actor, system
 from detections.errors import CasewrightError
 from detections.models import Alert
 from detections.stores.base import Window
-from triage import asking, cases, checks, journal, late_evidence, rare_values
+from triage import asking, cases, checks, journal, late_evidence, pivot_attempts, rare_values
 from triage.enums import PivotOrigin, PivotScope, PivotState
 from triage.errors import TriageError
 from triage.evidence import latest_runs
@@ -21,13 +21,13 @@ from triage.freezing import freeze
 from triage.guide_versions import guide_of
 from triage.guides.model import Guide, Pivot
 from triage.models import Case, PivotRun
-from triage.pivot_attempts import RUN, again, ask, place
+from triage.pivot_attempts import again, ask, place
 from triage.pivot_search import Outcome, filled, query_data, search
 from triage.pivot_windows import Reach
 from triage.rare_values import Rarities
 
 log = logging.getLogger(__name__)
-REFILL = "refill_pivot"
+RUN, REFILL = pivot_attempts.RUN, "refill_pivot"
 # Telemetry of the last moments of a window arrives a little later.
 ARRIVAL = timedelta(minutes=1)
 # On a host with more open cases than this nobody reads them one by one.

@@ -6,21 +6,25 @@ import pytest
 
 from detections import outbox
 from detections.actors import NotPermittedError
+from detections.eql.parser import parse
 from detections.errors import EqlError
+from detections.event_store import event_store
 from detections.models import JournalEntry
 from tests.factories.events import attack, mapped, mshta_connection, mshta_start
 from tests.triage.test_pivots import AT, newest, open_case
 from triage import asking, comparison, look_ups
 from triage.asking import Value, follow_up, own_eql, own_filters, value_in
-from triage.enums import PivotScope, PivotState
+from triage.checks import verdict
+from triage.enums import CheckState, PivotScope, PivotState
 from triage.errors import TriageError
 from triage.evidence import is_unchanged, latest_runs, shown_runs
 from triage.gate import gate
+from triage.guides.model import Check, Points, Rare
 from triage.models import LookUp, PivotRun
 from triage.own_queries import FilterRow, QueryRefusedError
 from triage.pivot_windows import Reach, span_of, span_text
 from triage.pivots import rerun
-from triage.rarity import rarity
+from triage.rarity import Rarity, rarity
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -198,3 +202,41 @@ def test_too_many_are_refused(case, analyst, monkeypatch):
     monkeypatch.setattr(asking, "MOST_OF_A_CASE", 0)
     with pytest.raises(TriageError, match="takes no more"):
         own_eql(case, "process where true", reach=EVERYWHERE, actor=analyst)
+
+
+RARE = Check(
+    "rare",
+    "q",
+    "network",
+    Points.ESCALATE,
+    parse("network where true"),
+    "network where true",
+    "It is rare.",
+    rare=Rare("source.ip", 1, 30),
+)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_whole", "state"),
+    [
+        (1, True, CheckState.FIRED),
+        (1, False, CheckState.UNKNOWN),
+        (2, True, CheckState.QUIET),
+        (2, False, CheckState.QUIET),
+    ],
+)
+def test_a_check_on_rarity_is_unsure_where_the_store_is_young(case, hosts, is_whole, state):
+    run = newest(case, "network")
+    found = Rarity("source.ip", "10.0.0.9", 30, hosts, 5, AT, AT, AT - HOUR, AT, is_whole)
+    rarities = {("source.ip", "10.0.0.9"): found}
+    documents = [row.document for row in run.rows.all()]
+    said = verdict(RARE, run, documents, event_store().known_fields(), rarities=rarities)
+    assert said.state == state
+    if state == CheckState.FIRED:
+        assert said.saw.startswith("source.ip 10.0.0.9: 1 host, 5 events in the last 30 days")
+
+
+def test_the_shipped_checks_on_rarity_look_their_values_up(store, case):
+    found = {check.key: check.state for check in case.checks.all()}
+    assert found["destination_rare"] == CheckState.QUIET
+    assert found["name_rare"] == CheckState.UNKNOWN

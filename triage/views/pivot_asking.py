@@ -13,7 +13,7 @@ from detections.errors import CasewrightError, EqlError
 from detections.stores.base import Window
 from triage import asking, evidence, guide_versions, look_ups, own_queries, pivot_windows, pivots, rarity
 from triage.asking import Value
-from triage.enums import LookUpKind, PivotOrigin
+from triage.enums import LookUpKind, PivotOrigin, PivotScope
 from triage.errors import TriageError
 from triage.evidence import kind_word
 from triage.models import Case, Evidence, LookUp, PivotRun
@@ -183,7 +183,8 @@ def case_ask(request: Asked, pk: int) -> HttpResponse:
     """Write a query, see what it would search, run it. Nothing typed is lost on an error."""
     case = load(request, pk)
     if request.method == "GET":
-        return _ask_page(request, case, _to_change(request, case), asking_form(case), 200)
+        form = asking_form(case, scope=PivotScope.HOST)
+        return _ask_page(request, case, _to_change(request, case), form, 200)
     form, typed = asking_form(case, request.POST), _typed_query(request)
     try:
         if not form.is_valid():

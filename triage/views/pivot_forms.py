@@ -83,9 +83,11 @@ def _whole(run: PivotRun) -> tuple[str, str]:
     return shown_reach(run.case, Window(run.window_start, run.refills_at or run.window_end))
 
 
-def asking_form(case: Case, data: QueryDict | None = None) -> ReachForm:
+def asking_form(
+    case: Case, data: QueryDict | None = None, *, scope: PivotScope = PivotScope.OTHERS
+) -> ReachForm:
     """The form of a new question of a person."""
-    usual = usual_reach(PivotScope.OTHERS if case.host_id else PivotScope.ALL)
+    usual = usual_reach(scope if case.host_id else PivotScope.ALL)
     assert usual.before is not None
     assert usual.after is not None
     initial = {

@@ -7,7 +7,7 @@ from detections.errors import RuleFileError
 from detections.stores.base import Clause, Filters, Operator
 from tests.triage.guides.test_note import ENTRY, NOTE
 from triage.guides import parse_guide
-from triage.guides.model import Points
+from triage.guides.model import Points, Rare
 
 GOOD = """format = 1
 version = 3
@@ -69,6 +69,14 @@ def test_an_overlay_may_say_what_a_check_needs():
     assert needs_of("any where true", '\nneeds = ["logon"]') == ["logon"]
     overlay = GOOD + 'needs = ["lookups"]\n'
     assert "needs: 'lookups' is no kind." in faults(overlay)[0]
+
+
+def test_rarity_is_read_and_needs_a_pivot():
+    rare = 'rare = { field = "file.path", hosts_at_most = 2, days = 7 }\n'
+    guide = parse_guide(NOTE, [ENTRY], GOOD + rare, path="x.toml")
+    assert guide.checks_of("real")[0].rare == Rare("file.path", 2, 7)
+    (fault,) = faults((GOOD + rare).replace('pivot = "files"', 'pivot = "alert"'))
+    assert "rare: needs a search" in fault
 
 
 def test_an_overlay_completes_the_guide():
