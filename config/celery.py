@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from typing import Any
 
 from celery import Celery
@@ -17,6 +16,7 @@ app.autodiscover_tasks()
 
 log = logging.getLogger(__name__)
 WATCH_SECONDS = 30
+stop_watching = threading.Event()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]  # celery is untyped
@@ -32,11 +32,10 @@ def _watch() -> None:
     from detections.actors import system
     from triage import notifications
 
-    while True:
-        time.sleep(WATCH_SECONDS)
+    while not stop_watching.wait(WATCH_SECONDS):
         try:
             beat = next(sign for sign in health.signs() if sign.name == "beat")
-            if not beat.is_alive:
+            if beat.is_missed:
                 notifications.check(actor=system("worker, without beat"))
         except DatabaseError as error:
             log.warning("A worker could not look for beat: %s", error)

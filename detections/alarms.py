@@ -54,7 +54,7 @@ def _together(kind: str, words: str, alarms: Sequence[Alarm]) -> list[Alarm]:
 
 def _processes(now: datetime) -> Iterator[Alarm]:
     for sign in health.signs(now=now):
-        if not sign.is_alive:
+        if sign.is_missed:
             seen = f"{sign.seen_at:%Y-%m-%d %H:%M:%S} UTC" if sign.seen_at else "never"
             detail = f"Last seen: {seen}. Is manage.py up running? Nothing is searched without it."
             yield Alarm(f"no_sign:{sign.name}", "no_sign", f"No sign of life from {sign.name}", detail)

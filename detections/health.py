@@ -32,6 +32,9 @@ T = TypeVar("T", CoveredWindow, CoverageGap, RuleRun)
 # What must be alive for detection to run, and how old its last sign of life may be.
 PROCESSES = ("beat", "worker")
 SIGN_OF_LIFE = timedelta(seconds=60)
+# The heartbeat that `manage.py prepare` leaves at each start, and how long processes may then take.
+START = "start"
+STARTING = timedelta(seconds=60)
 GRACE = timedelta(seconds=60)
 OUTBOX_PATIENCE = timedelta(minutes=2)
 RUNS_SHOWN = 20
@@ -39,16 +42,23 @@ RUNS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A process's last sign of life; `seen_at` None if it never gave one."""
+    """A process's last sign of life; `seen_at` None if it never gave one. is_starting: it gave none since
+    the product was started, and that is no more than STARTING ago."""
 
     name: str
     seen_at: datetime | None
     age: timedelta | None
     detail: str = ""
+    is_starting: bool = False
 
     @property
     def is_alive(self) -> bool:
         return self.age is not None and self.age <= SIGN_OF_LIFE
+
+    @property
+    def is_missed(self) -> bool:
+        """It should be alive by now and is not: a person has to look."""
+        return not self.is_alive and not self.is_starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +215,16 @@ def signs(*, now: datetime | None = None) -> tuple[Sign, ...]:
     """The last sign of life of every process that must be alive."""
     now = now or timezone.now()
     rows = {row.name: row for row in Heartbeat.objects.all()}
-    return tuple(
-        Sign(name, rows[name].seen_at, now - rows[name].seen_at, rows[name].detail)
-        if name in rows
-        else Sign(name, None, None)
-        for name in PROCESSES
-    )
+    start = rows.get(START)
+    is_fresh = start is not None and now - start.seen_at <= STARTING
+    return tuple(_sign(name, rows.get(name), now, start if is_fresh else None) for name in PROCESSES)
+
+
+def _sign(name: str, row: Heartbeat | None, now: datetime, start: Heartbeat | None) -> Sign:
+    if row is None:
+        return Sign(name, None, None, is_starting=start is not None)
+    is_starting = start is not None and row.seen_at < start.seen_at
+    return Sign(name, row.seen_at, now - row.seen_at, row.detail, is_starting)
 
 
 def newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
@@ -260,7 +274,7 @@ def _problems(found: Strip) -> Iterator[str]:
     if found.outbox_waiting:
         yield f"{found.outbox_waiting} pieces of work have been waiting for over two minutes."
     for sign in found.signs:
-        if not sign.is_alive:
+        if sign.is_missed:
             yield f"No sign of life from {sign.name}. Is manage.py up running?"
     for segment in found.unreadable_segments:
         yield f"Segment {segment.path} of the event store is unreadable: {segment.last_error}"
@@ -292,7 +306,10 @@ def _items(found: Strip, now: datetime) -> Iterator[StripItem]:
     if found.outbox_failed or found.outbox_waiting:
         stuck = len(found.outbox_failed) + found.outbox_waiting
         yield StripItem("failed", f"{_counted(stuck, 'piece')} of work stuck")
-    dead = [sign.name for sign in found.signs if not sign.is_alive]
+    starting = [sign.name for sign in found.signs if not sign.is_alive and sign.is_starting]
+    if starting:
+        yield StripItem("running", f"Starting: {' and '.join(starting)}")
+    dead = [sign.name for sign in found.signs if sign.is_missed]
     if dead:
         yield StripItem("failed", f"No sign of life from {' and '.join(dead)}")
     if found.unreadable_segments:

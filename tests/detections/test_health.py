@@ -10,7 +10,7 @@ from detections import health, heartbeat, run, schedules, wake
 from detections.actors import system
 from detections.enums import ImportStatus, OutboxState, RunStatus, RunTrigger
 from detections.errors import StoreError
-from detections.models import Import, OutboxRow, Rule, RuleRun, Segment
+from detections.models import Heartbeat, Import, OutboxRow, Rule, RuleRun, Segment
 from detections.run_durations import Durations
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule as make_rule
@@ -174,3 +174,21 @@ def test_rules_cost_the_same_queries_however_many(store, alive, number, django_a
 )
 def test_times_are_said_as_people_say_them(seconds, words):
     assert health.ago(timedelta(seconds=seconds)) == words
+
+
+def test_for_a_minute_after_a_start_processes_are_starting_and_then_missed(store):
+    heartbeat.beat(health.START)
+    now = timezone.now()
+    assert said(strip(now=now))[-1] == ("running", "Starting: beat and worker")
+    assert not any("No sign of life" in problem for problem in strip(now=now).problems)
+    later = now + health.STARTING + timedelta(seconds=1)
+    assert said(strip(now=later))[-1] == ("failed", "No sign of life from beat and worker")
+
+
+def test_after_a_restart_the_signs_of_before_do_not_alarm_at_once(store, alive):
+    now = timezone.now() + timedelta(hours=3)
+    assert all(sign.is_missed for sign in health.signs(now=now))
+    Heartbeat.objects.create(name=health.START, seen_at=now - timedelta(seconds=5))
+    assert all(sign.is_starting and not sign.is_missed for sign in health.signs(now=now))
+    Heartbeat.objects.filter(name="worker").update(seen_at=now)
+    assert [sign.is_starting for sign in health.signs(now=now)] == [True, False]

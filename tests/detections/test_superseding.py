@@ -168,3 +168,18 @@ def test_marked_is_exactly_what_an_evaluator_over_everything_does_not_find(histo
     stored, expected = set(history.stored()), history.expected()
     assert expected <= stored
     assert marked() == stored - expected
+
+
+def test_a_segment_that_became_unreadable_meanwhile_leaves_it_unknown(history, store, monkeypatch):
+    step(history, started(60, "first"), connected(90))
+    step(history, started(80, "second"))
+    fetch = type(store).fetch
+
+    def with_a_hole(*arguments):
+        found = fetch(*arguments)
+        found.missing = ("torn.parquet",)
+        return found
+
+    monkeypatch.setattr(type(store), "fetch", with_a_hole)
+    mark()
+    assert marked() == set()

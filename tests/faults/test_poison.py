@@ -14,6 +14,8 @@ from detections.run import run_rules
 from tests.factories.events import mshta_connection, mshta_start
 from tests.factories.rules import rule
 from tests.faults import number
+from triage import notifications
+from triage.models import Notification
 
 POISONS = [
     b"{",
@@ -71,8 +73,12 @@ def test_the_other_ninety_nine_are_stored_and_searched(store, tmp_path, actor, h
     assert enabled.covered_until > before
     assert enabled.mark == store.head()
     holds()
-    # The alarm: the import says that it is partial, and so does the journal.
-    assert Import.objects.get().status == ImportStatus.PARTIAL
+    # The alarm: people are told, the import says that it is partial, and so does the journal.
+    capture = Import.objects.get()
+    assert capture.status == ImportStatus.PARTIAL
+    notifications.check(actor=actor)
+    told = Notification.objects.unresolved().get(kind="quarantine_grew")
+    assert told.title == f"Import {capture.pk}: 1 record can't be used"
     assert JournalEntry.objects.filter(verb__contains="import").exists()
 
 

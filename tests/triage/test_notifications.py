@@ -1,11 +1,15 @@
 """Notifications: one for each alarm state, over by itself, acknowledged by a person."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
+from celery.signals import worker_ready
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from config import celery
 from config.schedulers import CasewrightScheduler
 from detections import alarms, health, heartbeat, schedules, wake
 from detections.actors import NotPermittedError
@@ -176,3 +180,19 @@ def test_the_page_lists_and_the_rail_counts(well, product, client, ana, otto):
     assert "Ana" in shown
     client.force_login(otto)
     assert "No sign of life" not in client.get("/notifications/").text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_tells_of_a_dead_beat_from_a_thread_of_its_own(well, monkeypatch):
+    assert celery.watch_beat in [receiver() for _, receiver in worker_ready.receivers]
+    monkeypatch.setattr(celery, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(celery, "stop_watching", threading.Event())
+    Heartbeat.objects.filter(name="beat").update(seen_at=timezone.now() - timedelta(minutes=5))
+    celery.watch_beat()
+    thread = next(one for one in threading.enumerate() if one.name == "watch")
+    deadline = time.monotonic() + 10
+    while not Notification.objects.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    celery.stop_watching.set()
+    thread.join(timeout=10)
+    assert Notification.objects.get().key == "no_sign:beat"

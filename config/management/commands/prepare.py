@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from detections import health, heartbeat
 from detections.actors import system
 from detections.rule_loading import SHIPPED, load_rules
 
@@ -14,6 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
+        heartbeat.beat(health.START)
         loaded = load_rules([SHIPPED], actor=system("prepare"), enable_new=True, shipped=True)
         for error in loaded.errors:
             self.stderr.write(f"This rule is not loaded, the others are.\n{error}")
