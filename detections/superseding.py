@@ -145,7 +145,7 @@ def _gone(run: RuleRun, query: SequenceQuery, group: Sequence[_Span]) -> list[_S
     wanted = {identity for span in doubtful for identity in span.identities}
     held = store.fetch(wanted, Window(region.after or until, until))
     if held.missing:
-        # A segment became unreadable between the two looks: what is not found may be there, so nothing is known.
+        # A segment became unreadable between the two looks: what is not found may be in it.
         return []
     return [span for span in doubtful if held.keys() >= set(span.identities)]
 

@@ -65,7 +65,7 @@ def test_a_child_killed_at_a_random_moment_loses_and_doubles_nothing(database, t
 def test_a_whole_worker_killed_resumes_without_the_broker_s_help(database, tmp_path, figure):
     """F2. A worker with all its threads is killed and started again, as its supervisor does. Its lease
     ends by itself; the broker would hand its message out an hour later."""
-    kills, chance, recoveries = number(2, 50), random.Random(2), []
+    kills, chance, recoveries = number(5, 50), random.Random(2), []
     with Stand(tmp_path / "data", database) as stand:
         stand.send_attack("p-0")
         stand.wait_for_cases(1)

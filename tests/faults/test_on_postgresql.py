@@ -11,12 +11,14 @@ from tests.instance import ROOT
 
 QUICK = ["test_poison.py", "test_deliveries.py"]
 ALL = [*QUICK, "test_storms.py", "test_late_telemetry.py", "test_clocks.py"]
+# Not faults, but queries that databases answer each in its own way.
+QUERIES = ["tests/detections/test_silence.py", "tests/detections/test_health.py"]
 
 
 @pytest.mark.live
 @pytest.mark.timeout(7200)
 def test_the_same_faults_end_the_same_way(postgresql_server):
-    files = [f"tests/faults/{name}" for name in (ALL if IS_FULL else QUICK)]
+    files = [f"tests/faults/{name}" for name in (ALL if IS_FULL else QUICK)] + QUERIES
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "not live", "-p", "no:cacheprovider", *files],
         cwd=ROOT,
