@@ -1,5 +1,6 @@
 """Tasks: what somebody has to do for a case. Opened by the product or a person, finished with a note."""
 
+import uuid
 from datetime import datetime
 
 from django.contrib.auth.models import User
@@ -8,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from detections import journal as chains
-from detections.actors import Actor, NotPermittedError
+from detections.actors import Actor, NotPermittedError, of_user
 from triage import journal
 from triage.errors import TriageError
 from triage.models import Case, CaseTask
@@ -53,6 +54,30 @@ def open_task(
     if created:
         _write(task, "task_opened", actor, "")
     return task
+
+
+def ask(
+    case: Case, *, title: str, actor: Actor, owner: User | None = None, due_at: datetime | None = None
+) -> CaseTask:
+    """Open a task by hand, for one person or for anybody. Two that read the same are two tasks.
+
+    Raises NotPermittedError, and TriageError without a title or for an owner who could not finish it.
+    """
+    if not title.strip():
+        raise TriageError("Say what has to be done.")
+    if owner is not None and not of_user(owner).can("triage.change_casetask"):
+        raise TriageError(f"{owner.get_username()} may not finish tasks, so this one can't be theirs.")
+    with transaction.atomic():
+        row = Case.objects.select_for_update().get(pk=case.pk)
+        return open_task(
+            kind="asked",
+            title=title.strip(),
+            actor=actor,
+            key=f"asked:{uuid.uuid4().hex}",
+            case=row,
+            owner=owner,
+            due_at=due_at,
+        )
 
 
 def finish_task(task: CaseTask, *, actor: Actor, note: str) -> CaseTask:

@@ -156,6 +156,14 @@ class CloseForm(forms.Form):
         return number
 
 
+class TaskForm(forms.Form):
+    """A task on a case. Without an owner it is anybody's."""
+
+    title = forms.CharField(max_length=255, error_messages={"required": "Say what has to be done."})
+    owner = forms.ModelChoiceField(User.objects.filter(is_active=True).order_by("username"), required=False)
+    due_at = UtcDateTimeField(required=False)
+
+
 class AssignForm(forms.Form):
     version = forms.IntegerField(min_value=1)
     to = forms.ModelChoiceField(User.objects.filter(is_active=True).order_by("username"), required=False)

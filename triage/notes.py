@@ -36,7 +36,7 @@ def write_note(case: Case, *, text: str, actor: Actor, question_key: str = "") -
 
     Raises NotPermittedError, and TriageError for an empty or overlong text or an unknown question.
     """
-    author = _person(actor, "triage.add_note", "write notes")
+    author, text = _person(actor, "triage.add_note", "write notes"), _lines(text)
     _check(text)
     with transaction.atomic():
         row = cases.locked(case.pk)
@@ -55,7 +55,7 @@ def edit_note(note: Note, *, text: str, actor: Actor, version: int) -> Note:
 
     version: what was shown. Raises NotPermittedError for somebody else's note, StaleEditError, TriageError.
     """
-    author = _person(actor, "triage.change_note", "edit notes")
+    author, text = _person(actor, "triage.change_note", "edit notes"), _lines(text)
     _check(text)
     with transaction.atomic():
         case = cases.locked(note.case_id)
@@ -157,6 +157,11 @@ def _person(actor: Actor, permission: str, what: str) -> User:
     if actor.user is None:
         raise TriageError(f"Only a person may {what}.")
     return actor.user
+
+
+def _lines(text: str) -> str:
+    """A browser ends lines with a carriage return as well, which would show as a hidden character."""
+    return text.replace("\r\n", "\n")
 
 
 def _check(text: str) -> None:

@@ -52,6 +52,7 @@ urlpatterns = [
     path("cases/<int:pk>/links/<int:link>/remove/", links.link_remove, name="link_remove"),
     path("cases/<int:pk>/merge/", links.case_merge, name="case_merge"),
     path("cases/<int:pk>/merges/<int:merge>/undo/", links.merge_undo, name="merge_undo"),
+    path("cases/<int:pk>/tasks/", tasks.task_add, name="task_add"),
     path("tasks/", tasks.tasks, name="tasks"),
     path("tasks/<int:pk>/finish/", tasks.task_finish, name="task_finish"),
     path("cases/<int:pk>/close/", case.case_close, name="case_close"),

@@ -7,10 +7,11 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from triage import case_tasks, merging, notes
+from triage import case_tasks, notes
+from triage.enums import CaseLinkKind
 from triage.errors import TriageError
 from triage.models import Case, CaseLink, CaseMerge, CaseTask, Note
-from triage.views.case_page import CasePage, load
+from triage.views.case_page import CasePage, assignable, load
 from triage.views.doors import Asked, page
 
 
@@ -33,7 +34,9 @@ def notes_context(request: Asked, case: Case, **more: object) -> dict[str, objec
         "files": case.attachments.select_related("attached_by", "withdrawn_by"),
         "case_links": links_of(case),
         "merges": _merges(case),
+        "assignable": assignable(),
         "people_to_mention": notes.can_be_mentioned(),
+        "may_ask": actor.can("triage.add_casetask") and actor.user is not None,
         "may_note": actor.can("triage.add_note"),
         "may_attach": actor.can("triage.add_attachment"),
         "may_link": actor.can("triage.assign_case"),
@@ -43,19 +46,28 @@ def notes_context(request: Asked, case: Case, **more: object) -> dict[str, objec
     }
 
 
-def links_of(case: Case) -> list[tuple[CaseLink, Case]]:
-    """All links of a case, those removed as well, each with the other case."""
+_THEIRS = {CaseLinkKind.DUPLICATE_OF: "repeated by", CaseLinkKind.FOLLOWS: "followed by"}
+
+
+def links_of(case: Case) -> list[tuple[CaseLink, Case, str]]:
+    """All links of a case, those removed as well, each with the other case, and what this one is to it."""
     ours = case.links.select_related("target", "created_by")
     theirs = case.linked_from.select_related("source", "created_by")
-    return [(link, link.target) for link in ours] + [(link, link.source) for link in theirs]
+    return [(link, link.target, link.get_kind_display().lower()) for link in ours] + [
+        (link, link.source, _THEIRS.get(CaseLinkKind(link.kind), "related")) for link in theirs
+    ]
 
 
 def _merges(case: Case) -> list[tuple[CaseMerge, Case, str]]:
-    """Each merge of a case, the other case, and why it can't be undone."""
+    """Each merge of a case, the other case, and what plainly forbids to undo it; undoing looks closer."""
     made = CaseMerge.objects.select_related("source", "target", "made_by", "undone_by")
     found = list(made.filter(source=case)) + list(made.filter(target=case))
     return [
-        (merge, merge.target if merge.source_id == case.pk else merge.source, merging.why_not_undo(merge))
+        (
+            merge,
+            merge.target if merge.source_id == case.pk else merge.source,
+            "" if merge.target.is_open else f"{merge.target.number} is closed.",
+        )
         for merge in found
     ]
 
@@ -79,7 +91,8 @@ def note_write(request: Asked, pk: int) -> HttpResponse:
     def work() -> None:
         notes.write_note(case, text=text, actor=request.actor, question_key=key)
 
-    return back(request, case, work, "The note is saved.", note_typed=text, note_question=key)
+    done = back(request, case, work, "The note is saved.", note_typed=text, note_question=key)
+    return redirect("question", pk, key) if key and done.status_code == 302 else done
 
 
 @page

@@ -12,8 +12,11 @@ from django.views.decorators.http import require_POST
 from detections.actors import Actor
 from triage import case_tasks
 from triage.errors import TriageError
+from triage.forms import TaskForm
 from triage.models import CaseTask
+from triage.views.case_page import load
 from triage.views.doors import Asked, page
+from triage.views.notes import back
 
 A_PAGE = 50
 TABS = {"mine": "Mine", "role": "For my role", "overdue": "Overdue", "all": "All waiting", "done": "Done"}
@@ -54,6 +57,20 @@ def _sorted(key: str, found: "QuerySet[CaseTask]") -> "QuerySet[CaseTask]":
     if key == "done":
         return related.order_by("-done_at", "-pk")
     return related.order_by(F("due_at").asc(nulls_last=True), "pk")
+
+
+@page
+@require_POST
+def task_add(request: Asked, pk: int) -> HttpResponse:
+    """Ask somebody, or anybody, for something on a case."""
+    case, form = load(request, pk), TaskForm(request.POST)
+
+    def work() -> None:
+        if not form.is_valid():
+            raise TriageError(" ".join(str(fault) for faults in form.errors.values() for fault in faults))
+        case_tasks.ask(case, actor=request.actor, **form.cleaned_data)
+
+    return back(request, case, work, "The task is opened.", task_typed=request.POST.get("title", ""))
 
 
 @page
