@@ -134,9 +134,9 @@ def _entry_of(stored: Any) -> Entry:
         raise ValueError("An entry's values are no list of texts.")
     evidence = stored.get("evidence")
     return Entry(
-        scope=ExceptionScope(stored.get("scope")),
+        scope=ExceptionScope(str(stored.get("scope"))),
         field=str(stored.get("field", "")),
-        operator=ExceptionOperator(stored.get("operator")),
+        operator=ExceptionOperator(str(stored.get("operator"))),
         values=tuple(values),
         quantity=ExceptionQuantity(stored.get("quantity", "some")),
         negated=bool(stored.get("negated", False)),

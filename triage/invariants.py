@@ -6,19 +6,24 @@ from django.db.models import Count, F
 
 from detections.invariants import invariant
 from detections.models import Alert
-from triage import cases
+from triage import cases, exception_integrity
 from triage.enums import CaseStatus, QuestionState
 from triage.evidence import is_unchanged
 from triage.models import Answer, Case, CaseMerge, GateOverride, PivotRun
 
 
-@invariant("I1", "a routed alert is in a case, or is a canary's")
+@invariant("I1", "a routed alert is in a case, hidden by an exception, or a canary's")
 def routed_alerts_are_in_cases() -> Iterator[str]:
     lost = Alert.objects.filter(
         routed_at__isnull=False, occurrence__isnull=True, canary__isnull=True, rule__is_canary=False
-    )
+    ).exclude(suppression__isnull=False, suppression__lifted_at__isnull=True)
     for pk in lost.values_list("pk", flat=True):
         yield f"Alert {pk} is routed, but no case has it."
+
+
+@invariant("I3", "what hides an alert was approved before, by another person, as it stands")
+def hidden_alerts_have_approvals() -> Iterator[str]:
+    yield from exception_integrity.faults()
 
 
 @invariant("I2", "a case key has one case that is not closed")

@@ -15,7 +15,7 @@ from detections.actors import Actor, system
 from detections.enums import TimeBasis
 from detections.errors import CasewrightError
 from detections.models import Alert, RuleRun
-from triage import cases, journal
+from triage import cases, exception_routing, journal
 from triage.case_keys import case_key, rule_identity, storm_key
 from triage.case_opening import add_to, join, occurrence_of, open_case, open_case_on, upgrade
 from triage.models import Case, Occurrence
@@ -33,8 +33,12 @@ class RoutingError(CasewrightError):
 
 @dataclass(slots=True)
 class Routed:
-    """What a batch came to. without_run: cases opened for alerts without a run, by rule, for the cap."""
+    """What a batch came to. hidden: by exceptions.
 
+    without_run: cases opened for alerts without a run, by rule, for the cap.
+    """
+
+    hidden: int = 0
     opened: int = 0
     joined: int = 0
     capped: int = 0
@@ -53,9 +57,10 @@ def route_alerts(*, actor: Actor, limit: int = BATCH) -> Routed:
     routed = Routed()
     waiting = list(Alert.objects.unrouted().select_related("rule")[: limit + 1])
     routed.remaining = len(waiting) > limit
-    cap = _Cap(waiting[:limit], routed)
+    batch = _not_hidden(waiting[:limit], routed, actor)
+    cap = _Cap(batch, routed)
     past: dict[str, list[int]] = {}
-    for alert in waiting[:limit]:
+    for alert in batch:
         if cap.holds_back(alert):
             past.setdefault(rule_identity(alert), []).append(alert.pk)
             continue
@@ -67,6 +72,19 @@ def route_alerts(*, actor: Actor, limit: int = BATCH) -> Routed:
     for pks in past.values():
         _gather(pks, routed, actor)
     return routed
+
+
+def _not_hidden(batch: Sequence[Alert], routed: Routed, actor: Actor) -> list[Alert]:
+    """The alerts that exceptions leave to cases. Those for which exceptions can't be told wait, unrouted."""
+    try:
+        looked = exception_routing.hide(batch, actor=actor)
+    except Exception as error:  # neither none nor all: routing waits until exceptions can be read
+        log.exception("Exceptions can't be read; routing waits.")
+        routed.failed.append(f"{len(batch)} alerts wait, exceptions can't be read: {error}")
+        return []
+    routed.hidden = len(looked.taken)
+    routed.failed += [f"alert {pk} waits: {why}" for pk, why in looked.waiting.items()]
+    return [alert for alert in batch if alert.pk not in looked.taken and alert.pk not in looked.waiting]
 
 
 class _Cap:

@@ -162,11 +162,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A field that an exception may stand on. `is_required`: no exception without it."""
+    """A field that an exception may stand on. `is_required`: no exception without it, or one of `others`.
+
+    A field may name a scope of evidence: `connection:remote.ip`. quotes: the guide's sentence that says so.
+    """
 
     field: str
     is_required: bool = False
     says: str = ""
+    others: tuple[str, ...] = ()
+    quotes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +181,20 @@ class Refusal:
     fields: tuple[str, ...]
     values: tuple[str, ...] = ()
     says: str = ""
+    quotes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FalsePositives:
-    """The guide's analysis, a Markdown text a point, and the exception policy that an overlay adds."""
+    """The guide's analysis, a Markdown text a point, and the exception policy that an overlay adds.
+
+    max_share: the part of the rule's alerts, in percent, that one exception may hide; None: the default.
+    """
 
     points: tuple[str, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    max_share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

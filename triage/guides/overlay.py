@@ -19,7 +19,8 @@ from triage.guides.pivots import DEFAULT_FROM, offset
 from triage.guides.placeholders import followed
 
 FORMAT = 1
-_ROOT = ("format", "version", "applies_to", "question", "pivot", "check", "anchor", "refusal", "response")
+_ROOT = ("format", "version", "applies_to", "question", "pivot", "check", "anchor", "refusal", "exceptions",
+         "response")  # fmt: skip
 _QUESTION = ("number", "key", "short_title", "missing_means", "requires")
 _REQUIRES = ("telemetry", "confirmation", "confirmation_replaces_telemetry", "says")
 _NAMED = ("key", "investigate", "question", "description", "columns", "kinds")
@@ -46,7 +47,7 @@ def with_overlay(guide: Guide, text: str, path: str) -> Guide:
             root.tables("check"), known, {one.key for one in pivots} | _declared(root, "pivot")
         ),
         false_positives=policy.exceptions(
-            guide.false_positives, root.tables("anchor"), root.tables("refusal")
+            guide.false_positives, root.tables("anchor"), root.tables("refusal"), root.table("exceptions")
         ),
         response=policy.response(guide.response, root.tables("response")),
         applies_to=root.texts("applies_to"),

@@ -98,24 +98,41 @@ def _refer(table: Table, key: str, known: set[str]) -> None:
         table.fault(key, f"{name!r} is not known here.", f"Use one of: {', '.join(sorted(known))}.")
 
 
-def exceptions(base: FalsePositives, anchors: list[Table], refusals: list[Table]) -> FalsePositives:
-    """The analysis with what an exception may stand on, and what it must not stand on alone."""
+def exceptions(
+    base: FalsePositives, anchors: list[Table], refusals: list[Table], limits: Table | None = None
+) -> FalsePositives:
+    """The analysis with what an exception may stand on, what it must not stand on alone, and its limits."""
+    max_share = base.max_share
+    if limits is not None:
+        limits.refuse_others("max_share_percent")
+        if "max_share_percent" in limits.values:
+            max_share = limits.number("max_share_percent", None, 1, 100)
     return replace(
         base,
         anchors=tuple(_anchor(table) for table in anchors),
         refusals=tuple(_refusal(table) for table in refusals),
+        max_share=max_share,
     )
 
 
 def _anchor(table: Table) -> Anchor:
-    table.refuse_others("field", "required", "says")
-    return Anchor(table.text("field", required=True), table.flag("required"), table.text("says"))
+    table.refuse_others("field", "or", "required", "says", "quotes")
+    return Anchor(
+        table.text("field", required=True),
+        table.flag("required"),
+        table.text("says"),
+        table.texts("or"),
+        table.text("quotes"),
+    )
 
 
 def _refusal(table: Table) -> Refusal:
-    table.refuse_others("fields", "values", "says")
+    table.refuse_others("fields", "values", "says", "quotes")
     return Refusal(
-        table.texts("fields", required=True), table.texts("values"), table.text("says", required=True)
+        table.texts("fields", required=True),
+        table.texts("values"),
+        table.text("says", required=True),
+        table.text("quotes"),
     )
 
 
