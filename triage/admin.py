@@ -9,12 +9,20 @@ from detections.read_only_admin import ReadOnlyAdmin
 from triage.models import (
     Answer,
     Asset,
+    Attachment,
     Case,
+    CaseLink,
+    CaseMerge,
+    CaseTask,
     CheckResult,
     Confirmation,
     Escalation,
     Evidence,
+    GateOverride,
     GuideVersion,
+    Mention,
+    Note,
+    NoteVersion,
     Occurrence,
     PivotRun,
     Question,
@@ -61,7 +69,22 @@ class QuestionAdmin(ReadOnlyAdmin):
     list_select_related = ["case"]
 
 
-@admin.register(Answer, CheckResult, Confirmation, Escalation, GuideVersion, Occurrence)
+@admin.register(
+    Answer,
+    Attachment,
+    CaseLink,
+    CaseMerge,
+    CaseTask,
+    CheckResult,
+    Confirmation,
+    Escalation,
+    GateOverride,
+    GuideVersion,
+    Mention,
+    Note,
+    NoteVersion,
+    Occurrence,
+)
 class RecordAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return ["pk", "__str__"]

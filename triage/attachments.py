@@ -1,8 +1,10 @@
 """Files of a case: kept under their SHA-256, described, handed out as bytes alone, never deleted."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,6 +22,8 @@ from triage.models import Attachment, Case
 
 CHUNK = 1024 * 1024
 NAME_LENGTH = 255
+UPLOADING = ".upload-"
+LEFT_BEHIND = 24 * 3600
 
 
 class ChangedFileError(TriageError):
@@ -118,6 +122,15 @@ def folder() -> Path:
     return Path(settings.DATA_DIR) / "attachments"
 
 
+def sweep() -> None:
+    """Remove what uploads that were killed left behind, once it is a day old."""
+    before = time.time() - LEFT_BEHIND
+    for left in folder().glob(f"{UPLOADING}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < before:
+                left.unlink()
+
+
 def _changed(attachment: Attachment, what: str) -> str:
     return (
         f"The file {attachment.pk} of {attachment.case.number} {what}. It is not handed out. "
@@ -135,7 +148,7 @@ def _base_name(name: str) -> str:
 def _keep(name: str, content: BinaryIO) -> _Kept:
     """Write the bytes under their hash. Files of a killed upload stay under a temporary name until swept."""
     folder().mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder(), prefix=".upload-")
+    descriptor, temporary = tempfile.mkstemp(dir=folder(), prefix=UPLOADING)
     try:
         with os.fdopen(descriptor, "wb") as out:
             kept = _copy(name, content, out)

@@ -1,11 +1,12 @@
 """Files of a case: what is kept of them, what is refused, and that a changed one is noticed."""
 
 import io
+import os
 
 import pytest
 
 from detections.actors import NotPermittedError
-from triage.attachments import ChangedFileError, attach, is_unchanged, open_checked, path_of, withdraw
+from triage.attachments import ChangedFileError, attach, is_unchanged, open_checked, path_of, sweep, withdraw
 from triage.errors import TriageError
 from triage.file_types import file_type
 from triage.journal import case_journal
@@ -77,6 +78,17 @@ def test_it_is_withdrawn_with_a_reason_and_stays(make_case, analyst):
         withdraw(made, actor=analyst, reason="again")
     assert is_unchanged(made)
     assert put(made.case, analyst).pk != made.pk
+
+
+def test_what_a_killed_upload_left_goes_after_a_day(tmp_path):
+    folder = tmp_path / "attachments"
+    folder.mkdir()
+    old, new = folder / ".upload-a", folder / ".upload-b"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    sweep()
+    assert list(folder.iterdir()) == [new]
 
 
 @pytest.mark.parametrize(
