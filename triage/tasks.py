@@ -7,7 +7,7 @@ from django.utils import timezone
 from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
-from triage import look_ups, notifications
+from triage import attachments, look_ups, notifications
 
 CHECK_ALARMS = "triage.tasks.check_alarms"
 SEND_CANARY = "triage.tasks.send_canary"
@@ -34,6 +34,7 @@ def heal() -> None:
     imports.fail_lost_imports()
     back_search.fail_lost()
     uploads.sweep()
+    attachments.sweep()
     canary.prune(before=timezone.now() - canary.KEEP)
     look_ups.prune(before=timezone.now() - look_ups.KEEP)
     run.prune_runs(before=timezone.now() - KEEP_CANARY_RUNS, of_canary=True)
