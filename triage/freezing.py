@@ -7,7 +7,7 @@ from django.utils import timezone
 from detections import ecs
 from detections.ingest.moments import moment
 from detections.models import Alert
-from triage import checks
+from triage import checks, observables
 from triage.enums import PivotState
 from triage.evidence import MOST_ROWS, document_sha256, run_sha256
 from triage.guide_versions import guide_of
@@ -69,3 +69,4 @@ def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None 
     run.kept = len(made)
     run.added = sum(row.is_new for row in made)
     run.sha256 = run_sha256(run, [row.sha256 for row in made])
+    observables.collect(run.case)

@@ -10,8 +10,10 @@ VIEWS = (
         "detections.view_rule detections.view_rulerun detections.view_alert detections.view_coverageGap "
         "detections.view_coveredwindow detections.view_import detections.view_journalentry "
         "detections.view_backsearch detections.view_canary "
-        "triage.view_case triage.view_asset triage.view_notification "
-        "triage.view_casetask triage.view_attachment triage.view_note"
+        "triage.view_case triage.view_observable triage.view_asset triage.view_overlayproposal triage.view_notification "
+        "triage.view_casetask triage.view_attachment triage.view_note "
+        "triage.view_exceptionitem triage.view_exceptionversion triage.view_suppression triage.view_backtest "
+        "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion"
     )
     .lower()
     .split()
@@ -21,6 +23,7 @@ ANALYST = [
     "triage.answer_question",
     "triage.assign_case",
     "triage.close_case",
+    "triage.propose_exception",
     "triage.merge_case",
     "triage.add_casetask",
     "triage.change_casetask",
@@ -34,7 +37,9 @@ ANALYST = [
 LEAD = [
     *ANALYST,
     "detections.add_rule",
+    "triage.add_overlayproposal",
     "triage.approve",
+    "triage.exceed_share",
     "triage.add_asset",
     "triage.change_asset",
     "triage.override_gate",
@@ -57,6 +62,7 @@ ADMIN = [
     "detections.change_sendertoken",
     "detections.add_rule",
     "detections.change_rule",
+    "triage.add_overlayproposal",
     "triage.add_asset",
     "triage.change_asset",
     "triage.delete_asset",

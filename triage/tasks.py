@@ -7,7 +7,7 @@ from django.utils import timezone
 from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
-from triage import attachments, look_ups, notifications
+from triage import attachments, exception_watch, look_ups, notifications, observables
 
 CHECK_ALARMS = "triage.tasks.check_alarms"
 SEND_CANARY = "triage.tasks.send_canary"
@@ -31,6 +31,7 @@ def send_canary() -> None:
 @task(HEAL)
 def heal() -> None:
     """End what nobody works at any more, and delete what nobody needs."""
+    exception_watch.watch(actor=system("the clock"))
     imports.fail_lost_imports()
     back_search.fail_lost()
     uploads.sweep()
@@ -38,6 +39,7 @@ def heal() -> None:
     canary.prune(before=timezone.now() - canary.KEEP)
     look_ups.prune(before=timezone.now() - look_ups.KEEP)
     run.prune_runs(before=timezone.now() - KEEP_CANARY_RUNS, of_canary=True)
+    observables.collect_missing()
 
 
 @task(CHECK_INVARIANTS)

@@ -18,6 +18,7 @@ from triage.models.guide import GuideVersion
 from triage.models.merge import CaseMerge, GateOverride
 from triage.models.note import Mention, Note, NoteVersion
 from triage.models.notification import Notification
+from triage.models.observable import EventSummary, Observable
 from triage.models.overlay import OverlayProposal
 from triage.models.question import Answer, Citation, Confirmation, Draft, Question
 from triage.models.task import CaseTask
@@ -36,6 +37,7 @@ __all__ = [
     "Confirmation",
     "Draft",
     "Escalation",
+    "EventSummary",
     "Evidence",
     "ExceptionItem",
     "ExceptionReview",
@@ -47,6 +49,7 @@ __all__ = [
     "Note",
     "NoteVersion",
     "Notification",
+    "Observable",
     "Occurrence",
     "OneTimeSignIn",
     "OverlayProposal",
