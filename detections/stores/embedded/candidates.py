@@ -15,7 +15,9 @@ from detections.eql.ast import (
 from detections.eql.fields import Field
 from detections.eql.sql import category_sql, compile_sql
 from detections.stores.base import EqlSearch
+from detections.stores.embedded.columns import identifier
 from detections.stores.embedded.eql_columns import EqlColumns
+from detections.stores.embedded.narrowing import Narrowed
 from detections.stores.embedded.regions import Extent, Span
 from detections.stores.embedded.scan import Place, Scan
 
@@ -62,6 +64,7 @@ class CandidateSql:
     known: Mapping[str, Field]
     parameters: list[Any] = field(default_factory=list)
     row_condition: str = ""
+    parts: Sequence[Narrowed] = ()
 
     @property
     def query(self) -> Query:
@@ -83,20 +86,35 @@ class CandidateSql:
         searched: whether only the region's own rows are wanted, or all that may be read.
         """
         self.row_condition = extent.condition(self.clock(), searched=searched)
+        found = " UNION ALL ".join(self._found(part, bounds, spans) for part in self.parts or (None,))
+        partners = "" if searched and not extent.is_everything else self._partners()
+        return f"WITH c AS MATERIALIZED ({found}) SELECT * FROM c WHERE {partners}" if partners else found
+
+    def _found(self, part: Narrowed | None, bounds: Mapping[int, Span], spans: Sequence[Span]) -> str:
+        """SELECT of the rows that the stages of one part take, or all stages."""
         stages = all_stages(self.query)
-        flags = [f"coalesce({self._condition(stage)}, FALSE) AS f{n}" for n, stage in enumerate(stages)]
+        taking = range(len(stages)) if part is None else part.stages
+        flags = [
+            f"{f'coalesce({self._condition(stage)}, FALSE)' if n in taking else 'FALSE'} AS f{n}"
+            for n, stage in enumerate(stages)
+        ]
         keys = [f"{self._leaf(name)} AS k{n}" for n, name in enumerate(self.key_names)]
         breaker = self._scalar(self.search.tiebreaker_field) if self.search.tiebreaker_field else "NULL"
         place = f"p.file_index AS file, p._row AS row, epoch_us({self.clock()}) AS t, {breaker} AS b"
         batch = f"{self.scan.ingest} AS i, {self.scan.arrived} AS a, {self.scan.order} AS o"
         inner = ", ".join([place, batch, *flags, *keys])
-        fits = " OR ".join(f"f{n}" for n in range(len(stages)))
-        found = (
-            f"SELECT * FROM (SELECT {inner} FROM {self.scan.source} "
-            f"WHERE {self._within(bounds, spans)}) WHERE {fits}"
+        source = f"{self.scan.source}{self._narrowed(part)}"
+        fits = " OR ".join(f"f{n}" for n in taking)
+        return (
+            f"SELECT * FROM (SELECT {inner} FROM {source} WHERE {self._within(bounds, spans)}) WHERE {fits}"
         )
-        partners = "" if searched and not extent.is_everything else self._partners()
-        return f"WITH c AS MATERIALIZED ({found}) SELECT * FROM c WHERE {partners}" if partners else found
+
+    def _narrowed(self, part: Narrowed | None) -> str:
+        """A join with the spellings: DuckDB takes it to the file's statistics, unlike a list of values."""
+        if part is None:
+            return ""
+        self.parameters.append(list(part.spellings))
+        return f" JOIN (SELECT unnest(?::VARCHAR[]) AS v) s ON p.{identifier(part.column)} = s.v"
 
     def _partners(self) -> str:
         """Whether every other stage of a sequence has a row with the candidate's join keys.
@@ -187,6 +205,8 @@ def found_rows(sql: CandidateSql, rows: Sequence[tuple[Any, ...]]) -> list[Found
     """The candidates of a result of `statement`, in the order of their events."""
     query, names = sql.query, sql.key_names
     count = len(all_stages(query))
+    if len(sql.parts) > 1:
+        rows = _merged(rows, count)
     positive = range(len(query.stages))
     return sorted(
         (
@@ -205,6 +225,18 @@ def found_rows(sql: CandidateSql, rows: Sequence[tuple[Any, ...]]) -> list[Found
         ),
         key=lambda found: found.order,
     )
+
+
+def _merged(rows: Sequence[tuple[Any, ...]], count: int) -> list[tuple[Any, ...]]:
+    """Rows that several parts have found, once each, with the flags of all of them."""
+    found: dict[tuple[int, int], tuple[Any, ...]] = {}
+    for row in rows:
+        other = found.get(row[:2])
+        if other is not None:
+            flags = [one or two for one, two in zip(row[PLACE:], other[PLACE : PLACE + count], strict=False)]
+            row = (*row[:PLACE], *flags, *row[PLACE + count :])
+        found[row[:2]] = row
+    return list(found.values())
 
 
 def _several(value: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from detections.eql.ast import EventQuery, PipeKind, SampleQuery, SequenceQuery, Stage
+from detections.eql.ast import EventQuery, PipeKind, Query, SampleQuery, SequenceQuery, Stage
 from detections.eql.fields import FieldCatalogue
 from detections.eql.joins import Key, joined_keys
 from detections.eql.samples import Sampled, find_samples
@@ -21,6 +21,7 @@ from detections.stores.embedded.candidates import CandidateSql, Found, clock_col
 from detections.stores.embedded.columns import from_micros
 from detections.stores.embedded.connection import RefusedError
 from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.narrowing import narrowing
 from detections.stores.embedded.reader import Reader, completeness
 from detections.stores.embedded.regions import Extent, Span, meeting, neighbourhood
 
@@ -106,9 +107,21 @@ class _Pass:
 
     def _candidates(self, bounds: dict[str, Span], near: Sequence[Span], *, searched: bool) -> list[Found]:
         scan = self.searcher.reader.scan(one for one in self.segments if one.path in bounds)
-        sql = CandidateSql(self.search, scan, self.searcher.known)
-        numbered = {number: bounds[segment.path] for number, segment in enumerate(scan.segments)}
         extent = Extent.of(self.searcher.region)
+        narrowed = narrowing(
+            scan.files,
+            scan.segments,
+            self.search.query,
+            self.searcher.known,
+            self.search.event_category_field,
+        )
+        if narrowed is not None:
+            is_whole = extent.is_everything or not searched
+            if not narrowed.parts or (is_whole and not _required(self.search.query) <= narrowed.stages):
+                return []
+            scan = self.searcher.reader.scan(narrowed.segments)
+        sql = CandidateSql(self.search, scan, self.searcher.known, parts=narrowed.parts if narrowed else ())
+        numbered = {number: bounds[segment.path] for number, segment in enumerate(scan.segments)}
         statement = sql.statement(numbered, near, extent, searched=searched)
         return found_rows(sql, scan.run(statement, sql.parameters, timeout=self.searcher.remaining()))
 
@@ -125,6 +138,11 @@ class _Pass:
 
     def _completeness(self, *, truncated: bool) -> Completeness:
         return completeness(self.read.values(), truncated=truncated)
+
+
+def _required(query: Query) -> set[int]:
+    """The stages without a row of which there is no match."""
+    return {number for number, stage in enumerate(query.stages) if not stage.missing}
 
 
 def matches(search: EqlSearch, candidates: list[Found]) -> list[Complete]:
