@@ -12,6 +12,8 @@ from detections.ecs import Document
 _BLANKS = " \t"
 _RUN_OF_BLANKS = re.compile("[ \t]+")
 _QUOTE, _SLASH = '"', "\\"
+# What stands for itself within quotes and outside of them; and a run of slashes, maybe none.
+_WITHIN, _OUTSIDE, _SLASHES = re.compile(r'[^\\"]+'), re.compile(r'[^\\" \t]+'), re.compile(r"\\*")
 
 
 def arguments(command_line: str) -> list[str]:
@@ -53,13 +55,15 @@ def _argument(text: str, at: int) -> tuple[str, int]:
     parts: list[str] = []
     quoted = False
     while at < len(text) and (quoted or text[at] not in _BLANKS):
+        plain = (_WITHIN if quoted else _OUTSIDE).match(text, at)
+        if plain is not None:
+            parts.append(plain.group())
+            at = plain.end()
+            continue
         slashes = _run_of_slashes(text, at)
         at += slashes
         if at >= len(text) or text[at] != _QUOTE:
             parts.append(_SLASH * slashes)
-            if at < len(text) and (quoted or text[at] not in _BLANKS):
-                parts.append(text[at])
-                at += 1
             continue
         parts.append(_SLASH * (slashes // 2))
         if slashes % 2:
@@ -74,10 +78,8 @@ def _argument(text: str, at: int) -> tuple[str, int]:
 
 
 def _run_of_slashes(text: str, at: int) -> int:
-    end = at
-    while end < len(text) and text[end] == _SLASH:
-        end += 1
-    return end - at
+    found = _SLASHES.match(text, at)
+    return 0 if found is None else found.end() - at
 
 
 def _past_blanks(text: str, at: int) -> int:

@@ -82,13 +82,15 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | RecordError:
     try:
-        value, document_id = _unwrapped(_parsed(line))
+        line = line.strip()
+        whole = _parsed(line)
+        value, document_id = _unwrapped(whole)
         record_id = document_id or str(value.get("_id") or f"L{number}")
-        event = _event_of(value, document_id, f"{name}:{number}", clock)
+        event = _event_of(value, document_id, f"{name}:{number}", clock, line if value is whole else b"")
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
     # `dataclasses.replace` takes three times as long, and this runs once an event.
-    return MappedEvent(event.identity, event.document, event.source, record_id)
+    return MappedEvent(event.identity, event.document, event.source, record_id, event.text)
 
 
 def sent_event(line: bytes, document_id: str, source: str) -> MappedEvent:
@@ -98,17 +100,21 @@ def sent_event(line: bytes, document_id: str, source: str) -> MappedEvent:
     """
     if len(line) > LINE_LIMIT:
         raise RecordError(f"The document is longer than {LINE_LIMIT:,} bytes.")
-    return _event_of(_parsed(line), document_id, source, Clock())
+    return _event_of(_parsed(line), document_id, source, Clock(), line)
 
 
-def _event_of(value: Value, document_id: str, source: str, clock: Clock) -> MappedEvent:
+def _event_of(value: Value, document_id: str, source: str, clock: Clock, line: bytes) -> MappedEvent:
+    """line: the object's text, or nothing where it is only a part of the line."""
     reader = windows_json.reader_of(value)
     if reader is not None:
         return _windows_event(reader(value, clock), document_id, value, source)
     _check_times(value)
-    dataset = identity.dataset_of(value)
-    known_as = identity.of_source(dataset, document_id) if document_id else identity.of_document(value)
-    return MappedEvent(known_as, value, source)
+    if document_id:
+        known_as = identity.of_source(identity.dataset_of(value), document_id)
+    else:
+        known_as = identity.of_document(value)
+    # Kept as it came: nothing is written anew, and numbers keep their spelling.
+    return MappedEvent(known_as, value, source, text=line.decode())
 
 
 def _windows_event(event: JsonEvent, document_id: str, value: Value, source: str) -> MappedEvent:
@@ -152,9 +158,12 @@ def _unwrapped(value: dict[str, Any]) -> tuple[Document, str]:
 
 def _check_size(value: Value, line: bytes) -> None:
     """Refuse what is nested too deep, has too many keys, or holds a whole number beyond 64 bits."""
-    overflows = any(map(_is_beyond_64_bits, _long_numbers(line)))
-    # Each level needs a bracket and each key a colon, so most lines are known to be fine without a walk.
-    if not overflows and line.count(b"{") + line.count(b"[") <= DEPTH_LIMIT and line.count(b":") <= KEY_LIMIT:
+    overflows = _MANY_ZEROS in line.translate(_DIGITS_AS_ZEROS) and any(
+        map(_is_beyond_64_bits, _long_numbers(line))
+    )
+    # Each level needs a bracket and each key four bytes, so most lines are known to be fine without a walk.
+    few_keys = len(line) <= 4 * KEY_LIMIT or line.count(b":") <= KEY_LIMIT
+    if not overflows and few_keys and line.count(b"{") + line.count(b"[") <= DEPTH_LIMIT:
         return
     keys = depth = 0
     level: list[Any] = [value]
@@ -173,8 +182,6 @@ def _check_size(value: Value, line: bytes) -> None:
 
 def _long_numbers(line: bytes) -> Iterator[bytes]:
     """Long runs of digits that look like whole numbers of the JSON, rather than parts of a text."""
-    if _MANY_ZEROS not in line.translate(_DIGITS_AS_ZEROS):
-        return
     for found in _MANY_DIGITS.finditer(line):
         start, end = found.span()
         start -= line[start - 1 : start] == b"-"
@@ -212,7 +219,8 @@ def _check_times(document: Document) -> None:
 def _has_plain_times(document: Document) -> bool:
     """The usual case, quickly: nested keys, one value each, and all of them times. False says nothing."""
     event = document.get("event", {})
-    if not isinstance(event, dict) or any("." in key for key in document):
+    if not isinstance(event, dict) or "." in "".join(document):
         return False
-    times = [document.get("@timestamp"), *(event[name] for name in _EVENT_TIMES if name in event)]
-    return all(isinstance(value, str) and moments.is_plain(value) for value in times)
+    time = document.get("@timestamp")
+    others = [event[name] for name in _EVENT_TIMES if name in event and event[name] != time]
+    return all(type(value) is str and moments.is_plain(value) for value in (time, *others))

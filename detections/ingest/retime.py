@@ -61,7 +61,7 @@ class Shift:
         except RecordError as error:
             raise RecordError(str(error), position=event.source) from None
         known_as = identity.of_retimed(event.identity, self.nanoseconds)
-        return replace(event, identity=known_as, document=document)
+        return replace(event, identity=known_as, document=document, text="")
 
     def _moved(self, value: Any) -> Any:
         try:

@@ -45,13 +45,14 @@ class MappedEvent:
 
     identity: SHA-256 hex, see `detections.ingest.identity`. source: what it came from, for people.
     record_id: what its capture calls it: the document's `_id`, a Windows event's record number, else `L` and
-    the line.
+    the line. text: the document as JSON, where it came as just that; who changes the document clears it.
     """
 
     identity: str
     document: Document
     source: str = ""
     record_id: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

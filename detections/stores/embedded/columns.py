@@ -74,7 +74,8 @@ def moment(value: Any) -> datetime | None:
             found = EPOCH + timedelta(milliseconds=value)
         else:
             found = datetime.fromisoformat(value)
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        if found.tzinfo is not UTC:
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         return None
     return found if _MIN_MOMENT < found < _MAX_MOMENT else None
@@ -91,7 +92,7 @@ def from_micros(value: int) -> datetime:
 
 def naive(value: datetime) -> datetime:
     """A moment as DuckDB's TIMESTAMP wants it: UTC without saying so."""
-    return value.astimezone(UTC).replace(tzinfo=None)
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).replace(tzinfo=None)
 
 
 def _keyword(value: Any) -> str | None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,18 +118,32 @@ def _metadata(
 ) -> dict[str, pa.Array]:
     return {
         "_row": pa.array(range(len(events)), pa.int32()),
-        "_key": pa.array([identity_key(event.identity) for event in events], pa.int64()),
+        "_key": _keys([event.identity for event in events]),
         "_identity": pa.array([event.identity for event in events], pa.string()),
         "_timestamp": pa.array([columns.naive(time) for time in times], columns.TIMESTAMP),
         "_created": pa.array([time and columns.naive(time) for time in created], columns.TIMESTAMP),
         "_kind": pa.array(kinds, pa.string()),
         "_source": pa.array([_clean(event.source) for event in events], pa.string()),
-        "_raw": pa.array([raw(event.document) for event in events], pa.string()),
+        "_raw": pa.array([event.text or raw(event.document) for event in events], pa.string()),
     }
 
 
 def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
+
+
+def _keys(identities: Sequence[str]) -> pa.Array:
+    """`identity_key` of each."""
+    try:
+        # At most 16 digits each, so that only 16 hexadecimal ones of all of them give so many bytes.
+        held = array("q", bytes.fromhex("".join([one[:16] for one in identities])))
+    except ValueError:
+        held = array("q")
+    if len(held) != len(identities):
+        return pa.array([identity_key(one) for one in identities], pa.int64())
+    if sys.byteorder == "little":
+        held.byteswap()
+    return pa.Array.from_buffers(pa.int64(), len(held), [None, pa.py_buffer(held)])
 
 
 def identity_key(identity: str) -> int:

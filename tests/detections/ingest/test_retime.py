@@ -66,3 +66,10 @@ def test_the_shipped_scenarios_move_whole():
     moved = retimed(events, NOW)
     assert moments.of_datetime(NOW) - max(time_of(new) for new in moved) < moments.NANOSECONDS
     assert len({new.identity for new in moved} - {old.identity for old in events}) == 32
+
+
+def test_the_text_of_a_moved_event_is_not_the_old_one():
+    document = {"@timestamp": "2026-03-18T09:41:06Z"}
+    old = MappedEvent("id", document, text='{"@timestamp":"2026-03-18T09:41:06Z"}')
+    (new,) = retimed([old], datetime(2026, 3, 19, 9, 41, 6, tzinfo=UTC))
+    assert new.text == ""
