@@ -180,7 +180,25 @@ def _broker_socket() -> Path:
 
 EVENTS_DIR = DATA_DIR / "events"
 UPLOADS_DIR = DATA_DIR / "uploads"
-ELASTICSEARCH_URL: str = env.str("ELASTICSEARCH_URL", default="")
+ELASTICSEARCH_URL: str = env.str("ELASTICSEARCH_URL", default="").strip().rstrip("/")
+ELASTICSEARCH_INDICES: list[str] = env.list("ELASTICSEARCH_INDICES", default=["logs-*", "winlogbeat-*"])
+ELASTICSEARCH_CA_FILE: str = env.str("ELASTICSEARCH_CA_FILE", default="")
+ELASTICSEARCH_FINGERPRINT: str = env.str("ELASTICSEARCH_FINGERPRINT", default="")
+ELASTICSEARCH_VERIFY = _flag("ELASTICSEARCH_VERIFY", default=True)
+# An unprotected connection is only made where both say so.
+ELASTICSEARCH_ALLOW_INSECURE = _flag("ELASTICSEARCH_ALLOW_INSECURE", default=False)
+ELASTICSEARCH_ACCEPT_RISK = _flag("ELASTICSEARCH_ACCEPT_RISK", default=False)
+
+
+def _credential(prefix: str) -> dict[str, str]:
+    names = {"api_key": "API_KEY", "bearer": "TOKEN", "user": "USER", "password": "PASSWORD"}
+    return {key: env.str(f"{prefix}_{name}", default="").strip() for key, name in names.items()}
+
+
+ELASTICSEARCH_CREDENTIALS = {
+    "all": _credential("ELASTICSEARCH"),
+    **{access: _credential(f"ELASTICSEARCH_{access.upper()}") for access in ("detect", "pivot", "write")},
+}
 BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)

@@ -18,7 +18,7 @@ from detections import heartbeat, rule_loading, schedules
 from detections.actors import Actor
 from detections.enums import TimeBasis
 from detections.errors import CasewrightError, RecordError
-from detections.event_store import event_store
+from detections.event_store import canary_store
 from detections.ingest import ndjson
 from detections.models import Alert, Canary, Heartbeat, Rule
 from detections.stores.base import MappedEvent
@@ -177,7 +177,7 @@ def _mapped(document: dict[str, Any]) -> MappedEvent:
 
 def _store(row: Canary) -> Canary:
     """Into the store as any batch; a second attempt adds nothing."""
-    event_store().append([_mapped(document) for document in row.events], batch=f"canary:{row.nonce}")
+    canary_store().append([_mapped(document) for document in row.events], batch=f"canary:{row.nonce}")
     # No rule is woken: like any live batch it waits for the schedule, which is what it is to prove.
     Canary.objects.filter(pk=row.pk, sent_at__isnull=True).update(sent_at=timezone.now())
     row.refresh_from_db()

@@ -4,12 +4,11 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from detections.enums import SegmentState
 from detections.eql.fields import Field, FieldType
-from detections.errors import SegmentUnreadableError
+from detections.errors import SegmentUnreadableError, StoreError
 from detections.event_store import embedded_store, event_store
 from detections.manifest import STREAM, DatabaseManifest
 from detections.models.journal import JournalEntry
@@ -113,7 +112,7 @@ def test_one_store_a_process(db, event_folder):
     assert event_store() is event_store()
 
 
-def test_elasticsearch_is_not_half_supported(settings):
-    settings.ELASTICSEARCH_URL = "https://example.test:9200"
-    with pytest.raises(ImproperlyConfigured, match="embedded event store only"):
+def test_an_unprotected_cluster_is_refused(settings):
+    settings.ELASTICSEARCH_URL = "http://example.test:9200"
+    with pytest.raises(StoreError, match=r"example\.test:9200 is not encrypted .* Use https, or set both"):
         event_store()

@@ -72,7 +72,7 @@ def _data_stream(index: str) -> str:
 
 
 def _moment(value: Any, hit: Mapping[str, Any]) -> datetime:
-    """A time as documents write it: ISO 8601 (without a zone: UTC, as the cluster has it), or milliseconds."""
+    """A time as documents write it: ISO 8601 (without a zone: UTC, as in the cluster), or milliseconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _EPOCH + timedelta(milliseconds=value)
     text = str(value or "").replace(" ", "T")

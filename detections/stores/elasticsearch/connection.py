@@ -1,9 +1,10 @@
 """How the cluster is reached: addresses, credentials, certificates, and what is refused before that."""
 
+import hashlib
 import ipaddress
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -66,6 +67,13 @@ class Cluster:
     verify: bool = True
     risks_accepted: bool = False
     timeout_seconds: int = TIMEOUT_SECONDS
+
+    @property
+    def identity(self) -> str:
+        """Tells settings apart, without showing a secret."""
+        return hashlib.sha256(
+            repr([self, [asdict(one) for one in self.credentials.values()]]).encode()
+        ).hexdigest()
 
     def faults(self) -> list[str]:
         """What forbids to connect, in sentences that name the setting; empty if nothing does."""

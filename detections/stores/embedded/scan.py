@@ -21,6 +21,8 @@ from detections.stores.embedded.segment_files import SegmentFiles
 Row = tuple[Any, ...]
 # The path of a segment and the row in it.
 Place = tuple[str, int]
+# As many events are fetched one by one.
+FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +126,41 @@ class Scan:
         wanted = sorted(set(places))
         paths = {path for path, _ in wanted}
         narrow = Scan(self.files, self.connection, [one for one in self.segments if one.path in paths])
-        index = {segment.path: number for number, segment in enumerate(narrow.segments)}
+        rows = narrow._one_by_one(wanted, timeout) if len(wanted) <= FEW else narrow._joined(wanted, timeout)
+        if len(rows) != len(wanted):
+            raise StoreError(f"{len(wanted) - len(rows)} events are not where they were found. Search again.")
+        return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
+
+    def _joined(self, wanted: Sequence[Place], timeout: timedelta | None) -> list[Row]:
+        """The rows of `event` at many places: one pass over the files."""
+        index = {segment.path: number for number, segment in enumerate(self.segments)}
         table = pa.table(
             {
                 "file": pa.array([index[path] for path, _ in wanted], pa.int64()),
                 "row": pa.array([row for _, row in wanted], pa.int32()),
             }
         )
-        rows = narrow.run(
+        return self.run(
             "SELECT w.file, w.row, p._identity, epoch_us(p._timestamp), p._raw, "
-            f"{narrow.ingest}, {narrow.arrived} "
-            f"FROM {narrow.source} JOIN wanted w ON p.file_index = w.file AND p._row = w.row",
+            f"{self.ingest}, {self.arrived} "
+            f"FROM {self.source} JOIN wanted w ON p.file_index = w.file AND p._row = w.row",
             tables={"wanted": table},
             timeout=timeout,
         )
-        if len(rows) != len(wanted):
-            raise StoreError(f"{len(wanted) - len(rows)} events are not where they were found. Search again.")
-        return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
+
+    def _one_by_one(self, wanted: Sequence[Place], timeout: timedelta | None) -> list[Row]:
+        """The rows of `event` at few places: of each file only the pages that hold them are unpacked."""
+        if not wanted:
+            return []
+        index = {segment.path: number for number, segment in enumerate(self.segments)}
+        parts = []
+        for path, row in wanted:
+            one = Scan(self.files, self.connection, [self.segments[index[path]]])
+            parts.append(
+                f"SELECT {index[path]:d}, p._row, p._identity, epoch_us(p._timestamp), p._raw, "
+                f"{one.ingest}, {one.arrived} FROM {one.source} WHERE p._row = {row:d}"
+            )
+        return self.run(" UNION ALL ".join(parts), timeout=timeout)
 
     def event(self, row: Row) -> StoredEvent:
         """A row (file_index, _row, identity, microseconds, raw, number, arrival) as an event."""

@@ -123,10 +123,20 @@ class _Values:
     def of(cls, held: pa.Array) -> "_Values":
         parents = None
         if pa.types.is_list(held.type):
-            parents, held = pc.list_parent_indices(held).cast(pa.int32()), held.flatten()
+            if pc.max(pc.list_value_length(held)).as_py() in (0, 1, None):
+                held = _firsts(held)
+            else:
+                parents, held = pc.list_parent_indices(held).cast(pa.int32()), held.flatten()
         if not pa.types.is_dictionary(held.type):
             held = held.dictionary_encode()
         return cls(held.indices, held.dictionary, parents)
+
+
+def _firsts(held: pa.Array) -> pa.Array:
+    """Lists of one value at most as plain values: nothing has to be brought back to rows then."""
+    lengths = pc.fill_null(pc.list_value_length(held), 0)
+    places = pc.subtract(pc.cumulative_sum(lengths), 1)
+    return held.flatten().take(pc.if_else(pc.equal(lengths, 1), places, None))
 
 
 @dataclass(frozen=True, slots=True)
