@@ -15,8 +15,12 @@ from detections.eql.parser import parse
 from detections.errors import CasewrightError, EqlError, RuleFault, RuleFileError
 from detections.models import Rule, RuleVersion
 from detections.rule_files import RuleFile
-from detections.signals import rule_version_stored
+from detections.signals import overlay_offered, rule_version_stored
 
+OFFERED = (
+    "It brings another guide overlay, which can weaken the gate: it waits for a second person, and the one "
+    "in force stays."
+)
 SHIPPED = Path(__file__).parent / "rules"
 
 
@@ -69,15 +73,19 @@ def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: b
     """Store one rule and write into the summary what that came to. The caller has asked for permission."""
     with transaction.atomic():
         rule = Rule.objects.select_for_update().filter(rule_id=file.rule_id).first()
-        if rule is not None and rule.current and rule.current.overlay and not file.overlay:
-            summary.warnings.append(
-                f"{file.path}: no guide overlay lies beside this file; "
-                f"the one installed for {rule.name} stays."
-            )
+        offered = ""
+        if rule is not None and rule.current and not (shipped and file.overlay):
+            if rule.current.overlay and not file.overlay:
+                summary.warnings.append(
+                    f"{file.path}: no guide overlay lies beside this file; "
+                    f"the one installed for {rule.name} stays."
+                )
+            offered = file.overlay
             file, _word = with_local_overlay(file, rule.current)
         if rule is not None and rule.current and rule.current.sha256 == file.sha256:
             schedules.sync_entry(rule)
             summary.unchanged.append(rule)
+            summary.warnings.extend(offer_overlay(rule, offered, file.path, actor=actor))
             return
         if rule is None:
             rule = Rule.objects.create(**_facts(file), **_settings(file), is_shipped=shipped)
@@ -88,20 +96,32 @@ def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: b
             rule.is_shipped = rule.is_shipped or shipped
             summary.updated.append(rule)
         _store_version(rule, file, actor=actor)
+        summary.warnings.extend(offer_overlay(rule, offered, file.path, actor=actor))
     summary.warnings.extend(_warnings(rule))
 
 
 def with_local_overlay(file: RuleFile, version: RuleVersion) -> tuple[RuleFile, str]:
     """The file with the overlay that is installed, and a word for people if it brought another one.
 
-    An overlay can weaken a gate, so a file from elsewhere never replaces or drops it.
+    An overlay can weaken a gate, so a file from elsewhere never replaces, adds or drops it: it is offered.
     """
-    if not version.overlay or file.overlay == version.overlay:
+    if file.overlay == version.overlay:
         return file, ""
-    word = "The guide overlay set here stays; the one of this import is left out." if file.overlay else ""
+    word = OFFERED if file.overlay else ""
     digest = hashlib.sha256(f"{file.source}\0{version.overlay}".encode()).hexdigest()
     replaces = tuple(version.rule.replaces)
     return replace(file, overlay=version.overlay, replaces=replaces, sha256=digest), word
+
+
+def offer_overlay(rule: Rule, text: str, source: str, *, actor: Actor) -> list[str]:
+    """Hand on an overlay that a file brought for an installed rule, in the caller's transaction.
+
+    Returns what became of it, in sentences; empty where there is none or it is known.
+    """
+    if not text.strip():
+        return []
+    told = overlay_offered.send(sender=Rule, rule=rule, text=text, source=source, actor=actor)
+    return [sentence for _receiver, sentence in told if sentence]
 
 
 def _store_version(rule: Rule, file: RuleFile, *, actor: Actor) -> None:

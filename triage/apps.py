@@ -9,14 +9,31 @@ class TriageConfig(AppConfig):
 
     def ready(self) -> None:
         from detections import outbox
-        from detections.signals import alerts_superseded, alerts_upgraded, rule_version_stored
-        from triage import guide_versions, holds, invariants, pivots, roles, routing
+        from detections.signals import (
+            alerts_superseded,
+            alerts_upgraded,
+            overlay_offered,
+            rule_version_stored,
+        )
+        from triage import (
+            exception_pending,
+            guide_versions,
+            holds,
+            invariants,
+            overlay_proposals,
+            pivots,
+            roles,
+            routing,
+        )
 
         roles.connect(self)
         rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
+        overlay_offered.connect(overlay_proposals.on_overlay_offered, dispatch_uid="offer_overlay")
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
         alerts_superseded.connect(routing.on_alerts_superseded, dispatch_uid="superseded_cases")
         # Importing them has registered what they do.
         assert holds.__name__
         assert invariants.__name__
+        assert exception_pending.__name__
+        assert exception_reviews.REVIEW in outbox.kinds()
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -9,7 +9,7 @@ from detections.actors import Actor
 from detections.errors import CasewrightError
 from detections.models import Rule
 from detections.rule_import.preview import Entry, Preview
-from detections.rule_loading import LoadSummary, store_rule
+from detections.rule_loading import LoadSummary, offer_overlay, store_rule
 
 STREAM = "rule_imports"
 
@@ -35,12 +35,13 @@ def apply(preview: Preview, *, actor: Actor) -> Imported:
     """
     actor.require("detections.add_rule", "import rules")
     summary = LoadSummary()
-    if not preview.wanted:
+    if not preview.wanted and not preview.offers:
         return Imported()
     with transaction.atomic():
-        _refuse_stale(preview.wanted)
+        _refuse_stale((*preview.wanted, *preview.offers))
         for entry in preview.wanted:
             store_rule(entry.file, summary, actor=actor)
+        _offer(preview.offers, summary, actor=actor)
         journal.record(
             STREAM,
             "rules_imported",
@@ -53,6 +54,13 @@ def apply(preview: Preview, *, actor: Actor) -> Imported:
             },
         )
     return Imported(summary.new, summary.updated, summary.warnings)
+
+
+def _offer(entries: tuple[Entry, ...], summary: LoadSummary, *, actor: Actor) -> None:
+    rules = {rule.rule_id: rule for rule in Rule.objects.select_related("current")} if entries else {}
+    for entry in entries:
+        rule = rules[entry.file.rule_id]
+        summary.warnings.extend(offer_overlay(rule, entry.offered, str(entry.place), actor=actor))
 
 
 def _refuse_stale(entries: tuple[Entry, ...]) -> None:

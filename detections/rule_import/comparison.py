@@ -57,7 +57,7 @@ def changes(before: RuleFile, after: RuleFile) -> tuple[Change, ...]:
     """What differs between two texts of one rule, part by part; empty where they say the same."""
     old, new = _parts(before, after), _parts(after, before)
     return tuple(
-        Change(part, tuple(_difference(old[part], new[part]))) for part in new if old[part] != new[part]
+        Change(part, tuple(difference(old[part], new[part]))) for part in new if old[part] != new[part]
     )
 
 
@@ -77,7 +77,8 @@ def is_older(offered: RuleFile, installed: RuleFile) -> str:
     return ""
 
 
-def _difference(old: str, new: str) -> Iterator[DiffLine]:
+def difference(old: str, new: str) -> Iterator[DiffLine]:
+    """The lines in which two texts differ, with a few around them."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=CONTEXT, lineterm="")
     for number, line in enumerate(line for line in lines if not line.startswith(("--- ", "+++ "))):
         if line.startswith("@@"):

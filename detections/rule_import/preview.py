@@ -32,7 +32,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One rule of an import. says: what to know about it. seen: the version that it was compared with."""
+    """One rule of an import. says: what to know about it. seen: the version that it was compared with.
+
+    offered: the overlay that it brings for an installed rule, which only a second person brings into force.
+    """
 
     verdict: Verdict
     file: RuleFile
@@ -40,6 +43,7 @@ class Entry:
     changes: tuple[Change, ...] = ()
     says: tuple[str, ...] = ()
     seen: int | None = None
+    offered: str = ""
 
     @property
     def is_runnable(self) -> bool:
@@ -81,6 +85,11 @@ class Preview:
     def wanted(self) -> tuple[Entry, ...]:
         """What importing would store."""
         return (*self.new, *self.changed)
+
+    @property
+    def offers(self) -> tuple[Entry, ...]:
+        """Installed rules for which another overlay would be proposed; their text may be unchanged."""
+        return tuple(entry for entry in (*self.changed, *self.unchanged) if entry.offered)
 
     @property
     def not_runnable(self) -> Mapping[str, int]:
@@ -128,22 +137,23 @@ def _entry(file: RuleFile, place: Location, rule: Rule | None, twins: Mapping[st
     if rule is None or rule.current is None:
         return Entry(Verdict.NEW, file, place, says=tuple(says))
     version = rule.current
+    offered = file.overlay if file.overlay != version.overlay else ""
     file, word = with_local_overlay(file, version)
     says += [word] if word else []
     if file.sha256 == version.sha256:
-        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk)
+        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk, offered=offered)
     try:
         before = as_file(version)
     except RuleFileError:
         says.append("The installed text can't be read any more, so no difference is shown.")
-        return Entry(Verdict.CHANGED, file, place, says=tuple(says), seen=version.pk)
+        return Entry(Verdict.CHANGED, file, place, says=tuple(says), seen=version.pk, offered=offered)
     differs = changes(before, file)
     if not differs and file.overlay == version.overlay:
-        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk)
+        return Entry(Verdict.UNCHANGED, file, place, says=tuple(says), seen=version.pk, offered=offered)
     if why := is_older(file, before):
         return Entry(Verdict.OLDER, file, place, says=(why,), seen=version.pk)
     says += list(_kept(rule, before, file))
-    return Entry(Verdict.CHANGED, file, place, differs, tuple(says), version.pk)
+    return Entry(Verdict.CHANGED, file, place, differs, tuple(says), version.pk, offered)
 
 
 def _said(file: RuleFile, twins: Mapping[str, str]) -> Iterable[str]:
@@ -172,6 +182,12 @@ def as_file(version: RuleVersion) -> RuleFile:
     return load_rule_text(version.source, version.source_path, overlay=version.overlay)
 
 
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+
+
 def _digest(entries: Iterable[Entry]) -> str:
-    lines = sorted(f"{entry.file.sha256} {entry.verdict.value} {entry.seen}" for entry in entries)
+    lines = sorted(
+        f"{entry.file.sha256} {entry.verdict.value} {entry.seen} {_hash(entry.offered)}" for entry in entries
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -17,7 +17,7 @@ class OverlayProposal(FourEyes):
 
     base: the guide that was in force when it was written; approval is refused once another one is. guide: the
     version that approval made. text: the whole overlay, "" to have none. source: the file that it came from,
-    or "" for the page. last_edited_by is absent only in a draft that a file brought: nobody vouches for it yet.
+    or "" for the page. last_edited_by is absent only in a draft that a file brought: nobody vouches for it.
     review: why an approved one no longer fits its rule, or "": until somebody corrects it, every question of
     the guide needs a confirmation record. version: grows with each edit.
     """
@@ -36,7 +36,7 @@ class OverlayProposal(FourEyes):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-    last_edited_by = models.ForeignKey(
+    last_edited_by = models.ForeignKey(  # type: ignore[assignment]
         "auth.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
 
