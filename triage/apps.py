@@ -17,6 +17,7 @@ class TriageConfig(AppConfig):
         )
         from triage import (
             exception_pending,
+            exception_reviews,
             guide_versions,
             holds,
             invariants,
