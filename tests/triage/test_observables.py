@@ -50,7 +50,7 @@ def test_each_type_is_found_in_one_spelling():
 @pytest.mark.parametrize(
     "document",
     [
-        {"source": {"ip": ["0.0.0.0", "127.9.9.9", "::1", "::", "224.0.0.251", "255.255.255.255", "x"]}},  # noqa: S104
+        {"source": {"ip": ["0.0.0.0", "127.9.9.9", "::1", "::", "224.0.0.251", "255.255.255.255", "x"]}},
         {"file": {"hash": {"sha256": "0" * 64, "md5": "d41d8cd98f00b204e9800998ecf8427e", "sha1": "zz"}}},
         {"dns": {"question": {"name": "5.0.0.10.in-addr.arpa"}}},
         {"destination": {"domain": "10.0.0.1"}, "user": {"name": "-", "domain": "-", "id": "S-1-0-0"}},

@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 
 from detections import ecs
 from detections.hidden_characters import pieces, plain
+from triage.models import Observable
+from triage.observable_values import defanged
 
 register = template.Library()
 
@@ -137,3 +139,9 @@ def base_name(path: str) -> str:
 def file_name(file: Any) -> str:
     """The name of an imported file, without the folder in which it was kept."""
     return base_name(as_text(file.get("name") or file.get("path", "") if isinstance(file, dict) else file))
+
+
+@register.filter(name="defanged")
+def defanged_value(observable: Observable) -> str:
+    """An observable as telemetry spells it, so that nothing opens it by a click or a paste."""
+    return defanged(observable.type, observable.spelling)

@@ -1,0 +1,124 @@
+"""The observables of a case: a table, files to take away, and what else shares them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from triage import observables, related
+from triage.enums import ObservableType
+from triage.models import Case, Observable
+from triage.models.observable import ObservableQuerySet
+from triage.observable_values import defanged
+from triage.value_families import can_be_followed
+from triage.views.case_page import CasePage, load
+from triage.views.doors import Asked, page
+
+ROWS_A_PAGE = 100
+_LABELS = {
+    ObservableType.IP: "Addresses",
+    ObservableType.DOMAIN: "Domains",
+    ObservableType.URL: "URLs",
+    ObservableType.HASH: "Hashes",
+    ObservableType.USER: "Users",
+    ObservableType.HOST: "Hosts",
+    ObservableType.PROCESS: "Programs",
+}
+# Derived fields are asked for under the name that telemetry has.
+_ASKED_AS = {"remote.ip": "destination.ip", "host.ip": "destination.ip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An observable as a row. ask: where it is looked for on other hosts, "" where it can't be."""
+
+    observable: Observable
+    shown: str
+    fields: Sequence[str]
+    other_cases: int
+    ask: str
+
+
+@page
+def case_observables(request: Asked, pk: int) -> HttpResponse:
+    """All observables, by type and text; below them related cases and alerts."""
+    case = load(request, pk)
+    observables.collect(case)
+    found = observables.observables_of(case, actor=request.actor)
+    counts = dict(found.order_by().values_list("type").annotate(how_many=Count("pk")))
+    chosen = _chosen(found, request)
+    rows = Paginator(chosen.order_by("type", "value"), ROWS_A_PAGE).get_page(request.GET.get("page"))
+    alerts, alerts_total = related.related_alerts(case, actor=request.actor)
+    context = {
+        "observable_lines": _lines(case, list(rows), request),
+        "page": rows,
+        "types": [(kind.value, label, counts.get(kind.value, 0)) for kind, label in _LABELS.items()],
+        "total": sum(counts.values()),
+        "type": request.GET.get("type", ""),
+        "text": request.GET.get("q", ""),
+        "related_cases": related.related_cases(case, actor=request.actor),
+        "related_alerts": alerts,
+        "related_alerts_total": alerts_total,
+    }
+    base = CasePage(case, request.actor).context("observables")
+    return render(request, "cases/observables.html", {**base, **context})
+
+
+def _chosen(found: ObservableQuerySet, request: Asked) -> ObservableQuerySet:
+    kind, text = request.GET.get("type", ""), request.GET.get("q", "").strip()
+    if kind in ObservableType.values:
+        found = found.filter(type=kind)
+    if text:
+        # Somebody may paste what was copied defanged.
+        plain = text.replace("[.]", ".").replace("[:]", ":").replace("hxxp", "http")
+        found = found.filter(value__icontains=plain)
+    return found
+
+
+def _lines(case: Case, rows: Sequence[Observable], request: Asked) -> list[Line]:
+    elsewhere = observables.other_cases(rows, actor=request.actor)
+    return [
+        Line(
+            one,
+            defanged(one.type, one.spelling),
+            list(dict.fromkeys(source["field"] for source in one.sources)),
+            elsewhere.get((one.type, one.digest), 0),
+            _ask(case, one),
+        )
+        for one in rows
+    ]
+
+
+def _ask(case: Case, one: Observable) -> str:
+    value = one.spelling
+    if one.type == ObservableType.USER and "SID" not in one.marks:
+        value = value.rsplit("\\", 1)[-1]
+    for source in one.sources:
+        field = _ASKED_AS.get(source["field"], source["field"])
+        if can_be_followed(field, value):
+            query = urlencode({"field": field, "value": value}, errors="replace")
+            return f"{reverse('case_value', args=[case.pk])}?{query}"
+    return ""
+
+
+@page
+def observables_file(request: Asked, pk: int, form: str) -> HttpResponseBase:
+    """The chosen observables as CSV or NDJSON, with their true values."""
+    case = load(request, pk)
+    observables.collect(case)
+    found = _chosen(observables.observables_of(case, actor=request.actor), request).order_by("type", "value")
+    response: HttpResponseBase
+    if form == "csv":
+        response = HttpResponse(observables.as_csv(found), content_type="text/csv; charset=utf-8")
+    elif form == "ndjson":
+        lines = observables.as_ndjson(found.iterator(chunk_size=500), case)
+        response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    else:
+        raise Http404
+    response["Content-Disposition"] = f'attachment; filename="{case.number}-observables.{form}"'
+    return response
