@@ -25,6 +25,7 @@ from triage.views import (
     sign_in,
     storms,
     tasks,
+    timeline,
 )
 
 urlpatterns = [
@@ -39,6 +40,8 @@ urlpatterns = [
     path("cases/<int:pk>/peek/", queue.case_peek, name="case_peek"),
     path("cases/<int:pk>/assign/", case.case_assign, name="case_assign"),
     path("cases/<int:pk>/evidence/", case.case_evidence, name="case_evidence"),
+    path("cases/<int:pk>/timeline/", timeline.case_timeline, name="case_timeline"),
+    path("cases/<int:pk>/timeline/<int:row>/", timeline.timeline_row, name="timeline_row"),
     path("cases/<int:pk>/observables/", observables.case_observables, name="case_observables"),
     path("cases/<int:pk>/observables.<str:form>", observables.observables_file, name="observables_file"),
     path("cases/<int:pk>/journal/", case.case_journal, name="case_journal"),
@@ -85,6 +88,8 @@ urlpatterns = [
     path("rules/import/", rule_import.rules_import, name="rules_import"),
     path("rules/import/<uuid:key>/", rule_import.rules_import_preview, name="rules_import_preview"),
     path("rules/<int:pk>/", rules.rule, name="rule"),
+    path("rules/<int:pk>/lint/", rules.rule_lint, name="rule_lint"),
+    path("rules/<int:pk>/versions/<int:number>/", rules.rule_version, name="rule_version"),
     path("rules/<int:pk>/overlay/", guide_overlay.rule_overlay, name="rule_overlay"),
     path("rules/<int:pk>/overlay/try/", guide_overlay.overlay_try, name="overlay_try"),
     path("rules/<int:pk>/overlay/<int:number>/", guide_overlay.overlay, name="overlay"),

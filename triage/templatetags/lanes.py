@@ -1,0 +1,279 @@
+"""The picture of a timeline: lanes, marks, axis. Built here: a template would take tens of ms for it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from detections.enums import TelemetryKind
+from detections.hidden_characters import plain
+from detections.stores.base import Window
+from triage.models import Case
+from triage.templatetags.moments import day
+from triage.templatetags.values import base_name
+from triage.timeline import Item, Lane, Mark, Timeline
+
+register = template.Library()
+
+_K = TelemetryKind
+HEIGHT = 34
+# The plot keeps these percents free at its left, so that marks at the edge are whole.
+LEFT, WIDTH = 1.5, 97.0
+_LETTER = 6.4
+# What the plot is at least wide; labels that would not fit then are left out.
+_PIXELS = 620
+_LONGEST = 30
+WORDS = {
+    _K.ALERT: "Alert",
+    _K.LOGON: "Logon",
+    _K.PROCESS: "Process",
+    _K.CONNECTION: "Connection",
+    _K.DNS: "DNS",
+    _K.FILE: "File",
+    _K.LIBRARY: "Library",
+    _K.REGISTRY: "Registry",
+}
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as a date-time field takes it, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+
+
+def percent(share: float) -> str:
+    return f"{LEFT + share * WIDTH:.3f}%"
+
+
+@register.filter
+def kind_name(kind: str) -> str:
+    return WORDS[TelemetryKind(kind)] if kind in WORDS else kind or "Other"
+
+
+@register.filter
+def window_query(window: Window) -> str:
+    return urlencode({"from": stamp(window.start), "to": stamp(window.end)})
+
+
+@register.filter
+def field_time(moment: datetime | None) -> str:
+    return stamp(moment) if moment else ""
+
+
+@register.simple_tag
+def lane_plot(timeline: Timeline, case: Case, start: datetime | None, end: datetime | None) -> SafeString:
+    """The whole plot. start, end: the brushed stretch, drawn below the marks."""
+    height = HEIGHT * len(timeline.lanes)
+    return format_html(
+        '<svg class="lane-plot" width="100%" height="{}" data-plot data-from="{}" data-to="{}" '
+        'data-left="{}" data-width="{}" role="group" aria-label="{}">{}{}{}{}</svg>',
+        height + 30,
+        timeline.window.start.isoformat(),
+        timeline.window.end.isoformat(),
+        LEFT,
+        WIDTH,
+        _spoken(timeline),
+        _brush(timeline, start, end, height),
+        _grid(timeline, height),
+        format_html_join("", "{}", ((_lane(at, lane),) for at, lane in enumerate(timeline.lanes))),
+        format_html_join("", "{}", ((_marks(at, lane, case),) for at, lane in enumerate(timeline.lanes))),
+    )
+
+
+def _spoken(timeline: Timeline) -> str:
+    span = timeline.window.end - timeline.window.start
+    lanes = ", ".join(
+        f"{WORDS[lane.kind]} {sum(len(m.items) for m in lane.marks)}" for lane in timeline.lanes
+    )
+    seconds = span.total_seconds()
+    return f"Events over {seconds:.1f} seconds by kind: {lanes}. Arrow keys go from one to the next."
+
+
+def _brush(timeline: Timeline, start: datetime | None, end: datetime | None, height: int) -> SafeString:
+    low = timeline.share(start) if start else 0.0
+    high = timeline.share(end) if end else low
+    return format_html(
+        '<rect class="f-selected" data-brush x="{}" y="0" width="{}%" height="{}"/>',
+        percent(low),
+        f"{max(0.0, high - low) * WIDTH:.3f}" if start and end else 0,
+        height,
+    )
+
+
+def _grid(timeline: Timeline, height: int) -> SafeString:
+    lines = format_html_join(
+        "",
+        '<line class="k" x1="0" x2="100%" y1="{0}.5" y2="{0}.5"/>',
+        ((at * HEIGHT,) for at in range(len(timeline.lanes) + 1)),
+    )
+    fine = timeline.window.end - timeline.window.start < timedelta(seconds=5)
+    ticks = format_html_join(
+        "",
+        '<line class="k" x1="{0}" x2="{0}" y1="0" y2="{1}"/><text class="t t-3" x="{0}" y="{2}" '
+        'text-anchor="{3}">{4}</text>',
+        (
+            (percent(tick.share), height, height + 17, _anchor(tick.share), text)
+            for tick, text in zip(timeline.ticks, _tick_texts(timeline, fine), strict=True)
+        ),
+    )
+    return format_html("{}{}", lines, ticks)
+
+
+def _anchor(share: float) -> str:
+    return "start" if share < 0.04 else "end" if share > 0.96 else "middle"
+
+
+def _tick_texts(timeline: Timeline, fine: bool) -> Iterable[str]:
+    """The clock; with its day where the window reaches over more than one."""
+    days = (timeline.window.end - timeline.window.start) > timedelta(days=3)
+    many = timeline.window.start.date() != timeline.window.end.date()
+    for tick in timeline.ticks:
+        at = tick.at.astimezone(UTC)
+        clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}" if fine else f"{at:%H:%M:%S}"
+        yield day(at) if days else f"{day(at)} {at:%H:%M}" if many else clock
+
+
+def _lane(at: int, lane: Lane) -> SafeString:
+    """What an empty lane says: hatched where nothing could be seen."""
+    if not lane.silence:
+        return SafeString("")
+    top, text = at * HEIGHT, plain(lane.silence)
+    if not lane.is_unknown:
+        return format_html('<text class="t t-3" x="{}" y="{}">{}</text>', percent(0), top + 21, text)
+    return format_html(
+        '<rect x="0" y="{}" width="100%" height="22" fill="url(#hatch)"/>'
+        '<rect class="f-plum-bg" x="1%" y="{}" width="{}" height="18" rx="2"/>'
+        '<text class="t t-p" x="{}" y="{}">{}</text>',
+        top + 6,
+        top + 8,
+        round(len(text) * 5.7 + 14),
+        percent(0),
+        top + 21,
+        text,
+    )
+
+
+def _marks(at: int, lane: Lane, case: Case) -> SafeString:
+    shares = [mark.share for mark in lane.marks]
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (_mark(mark, at * HEIGHT + HEIGHT // 2, case, _room(shares, number)),)
+            for number, mark in enumerate(lane.marks)
+        ),
+    )
+
+
+def _room(shares: Sequence[float], number: int) -> float:
+    """The width in pixels that is free at the right of a mark."""
+    following = shares[number + 1] if number + 1 < len(shares) else 1.0
+    return (following - shares[number]) * _PIXELS - 24
+
+
+def _mark(mark: Mark, y: int, case: Case, room: float) -> SafeString:
+    x, item = percent(mark.share), mark.first
+    page = reverse("case_timeline", args=[case.pk])
+    if len(mark.items) > 1:
+        return _cluster(mark, x, y, page)
+    label = _label(item)
+    shape = _shape(item, x, y)
+    text = ""
+    if len(label) * _LETTER < room:
+        text = format_html(
+            '<svg x="{}" y="{}" overflow="visible"><text class="t halo" x="10" y="4">{}</text></svg>',
+            x,
+            y,
+            label,
+        )
+    return format_html(
+        '<a class="mark" href="{}?row={}#doc" data-row="{}" data-at="{}"><title>{}</title>{}{}</a>',
+        page,
+        item.row,
+        reverse("timeline_row", args=[case.pk, item.row]),
+        item.at.isoformat(),
+        spoken(item),
+        shape,
+        text,
+    )
+
+
+def _shape(item: Item, x: str, y: int) -> SafeString:
+    if item.kind == _K.ALERT:
+        return format_html(
+            '<svg x="{}" y="{}" overflow="visible"><path class="f-red k-surface" d="M0-7 7 0 0 7-7 0z" '
+            'stroke-width="1.5"/></svg>',
+            x,
+            y,
+        )
+    ring = (
+        '<circle class="f-none k-red" cx="{0}" cy="{1}" r="8.5" stroke-width="1.5"/>'
+        if item.is_of_alert
+        else ""
+    )
+    css, radius = "f-slate k-surface", 5
+    if item.is_fired:
+        css = "f-red k-surface"
+    elif item.is_end:
+        css, radius = "f-surface k-slate", 4
+    return format_html(
+        ring + '<circle class="{2}" cx="{0}" cy="{1}" r="{3}" stroke-width="1.5"/>', x, y, css, radius
+    )
+
+
+def _cluster(mark: Mark, x: str, y: int, page: str) -> SafeString:
+    """Several events in one place: a number that zooms in, or lists them where time can't part them."""
+    first, last = mark.first.at, mark.last.at
+    span = last - first
+    if span > timedelta(milliseconds=20):
+        query = window_query(Window(first - span / 20, last + span / 20))
+    else:
+        query = urlencode({"start": stamp(first), "end": stamp(last)})
+    css = "f-red k-surface" if mark.is_fired or mark.first.kind == _K.ALERT else "f-slate k-surface"
+    ring = (
+        '<circle class="f-none k-red" cx="{0}" cy="{1}" r="12" stroke-width="1.5"/>'
+        if mark.is_of_alert
+        else ""
+    )
+    return format_html(
+        '<a class="mark mark--many" href="{2}?{3}" data-at="{4}" data-until="{5}"><title>{6}</title>'
+        + ring
+        + '<circle class="{7}" cx="{0}" cy="{1}" r="9.5" stroke-width="1.5"/>'
+        '<text class="t t-count" x="{0}" y="{8}" text-anchor="middle">{9}</text></a>',
+        x,
+        y,
+        page,
+        query,
+        first.isoformat(),
+        last.isoformat(),
+        f"{len(mark.items)} events, {kind_name(mark.first.kind)}, {first:%H:%M:%S} to {last:%H:%M:%S} UTC",
+        css,
+        y + 3.5,
+        len(mark.items) if len(mark.items) < 1000 else f"{len(mark.items) // 1000}k",
+    )
+
+
+def _label(item: Item) -> str:
+    text = item.what
+    if item.kind == _K.PROCESS:
+        text = item.process or text
+    elif item.kind in (_K.FILE, _K.LIBRARY, _K.REGISTRY):
+        text = base_name(text)
+    elif item.kind == _K.CONNECTION:
+        text = text.rpartition(" to ")[2]
+    elif item.kind == _K.DNS:
+        text = text.partition(" is ")[0]
+    shown = plain(text[: _LONGEST + 1])
+    return f"{shown[:_LONGEST]}…" if len(text) > _LONGEST else shown
+
+
+@register.filter
+def spoken(item: Item) -> str:
+    """The event in one line, for a tooltip and for those who do not see the picture."""
+    parts = [kind_name(item.kind), item.action, item.process, item.what]
+    said = [plain(part) for part in dict.fromkeys(parts) if part]
+    marks = ["of the alert"] * item.is_of_alert + ["a check fired on it"] * item.is_fired
+    return f"{item.at:%H:%M:%S}.{item.at.microsecond // 1000:03d} UTC, {', '.join(said + marks)}"
