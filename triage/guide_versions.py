@@ -65,6 +65,16 @@ def store_guide(rule_version: RuleVersion, overlay: str, *, number: int, review:
         return GuideVersion.objects.get(rule_version=rule_version, number=number)
 
 
+def unpinned(rule_version: RuleVersion, overlay: str | None = None) -> GuideVersion:
+    """A guide that is not stored, to look at: the version's own, or with another overlay."""
+    return GuideVersion(
+        rule_version=rule_version,
+        note=rule_version.note,
+        transforms=rule_version.transforms,
+        overlay=rule_version.overlay if overlay is None else overlay,
+    )
+
+
 def in_force(rule: Rule) -> GuideVersion | None:
     """The guide that a new case of the rule would be pinned to."""
     return pin(rule.current) if rule.current is not None else None

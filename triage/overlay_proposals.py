@@ -304,9 +304,9 @@ def pending(actor: Actor) -> Iterable[Pending]:
         assert row.last_edited_by is not None
         assert row.requested_at is not None
         # A proposed row has all three, by its constraints.
-        assert row.requested_by
-        assert row.last_edited_by
-        assert row.requested_at
+        assert row.requested_by is not None
+        assert row.last_edited_by is not None
+        assert row.requested_at is not None
         yield Pending(
             kind="guide overlay",
             title=row.rule.name,

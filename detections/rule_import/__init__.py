@@ -2,7 +2,7 @@
 
 from detections.rule_import.applying import Imported, StalePreviewError, apply
 from detections.rule_import.comparison import Change, DiffLine
-from detections.rule_import.preview import Entry, Preview, Verdict, preview
+from detections.rule_import.preview import Entry, Preview, Verdict, between, preview
 from detections.rule_import.reading import Material, read
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "StalePreviewError",
     "Verdict",
     "apply",
+    "between",
     "preview",
     "read",
 ]

@@ -11,7 +11,7 @@ from detections.enums import RuleType
 from detections.errors import Location, RuleFault, RuleFileError
 from detections.models import Rule, RuleVersion
 from detections.rule_files import RuleFile, load_rule_text
-from detections.rule_import.comparison import Change, changes, is_older
+from detections.rule_import.comparison import Change, changes, difference, is_older
 from detections.rule_import.reading import read
 from detections.rule_loading import with_local_overlay
 
@@ -175,6 +175,21 @@ def _kept(rule: Rule, before: RuleFile, after: RuleFile) -> Iterable[str]:
         yield "The schedule set here stays as it is. Change it in the rule's form if you want the new one."
     if rule.enabled:
         yield "The rule is enabled, and searches with the new text from its next run on."
+
+
+def between(before: RuleVersion, after: RuleVersion) -> tuple[tuple[Change, ...], str]:
+    """What differs between two stored versions, part by part, or why that can't be said."""
+    try:
+        return _with_overlay(before, after, changes(as_file(before), as_file(after))), ""
+    except RuleFileError:
+        return (), "One of the two texts can't be read any more, so no difference is shown."
+
+
+def _with_overlay(before: RuleVersion, after: RuleVersion, found: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The changes with that of the overlay, which stands beside the rule's file."""
+    if before.overlay == after.overlay:
+        return found
+    return (*found, Change("Guide overlay", tuple(difference(before.overlay, after.overlay))))
 
 
 def as_file(version: RuleVersion) -> RuleFile:

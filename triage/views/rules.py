@@ -11,21 +11,24 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from detections import rule_catalogue, rule_loading, rule_switching, schedules
+from detections import rule_catalogue, rule_import, rule_loading, rule_switching, schedules
+from detections import rule_lint as linting
 from detections.actors import Actor
 from detections.enums import RuleType
-from detections.errors import RuleFileError
-from detections.models import Alert, CoverageGap, Rule, RuleRun
+from detections.models import CoverageGap, Rule, RuleRun
 from detections.rule_catalogue import RuleFacts, Wanted, mapping_of
 from detections.rule_switching import Switched
 from triage.enums import CaseStatus
 from triage.forms import chosen_ids
+from triage.guide_versions import unpinned, worked_guide
 from triage.guides import Guide, guide_for
-from triage.models import Case
+from triage.models import Case, OverlayProposal
+from triage.rule_alerts import alerts_of
 from triage.views.doors import Asked, page
 
 RULES_A_PAGE = 50
 RUNS_SHOWN = 20
+OVERLAYS_SHOWN = 5
 
 
 @page
@@ -117,6 +120,7 @@ def _tell(request: Asked, done: Switched, enabled: bool, had_choice: bool) -> No
 def rule(request: Asked, pk: int) -> HttpResponse:
     rule = get_object_or_404(Rule.objects.visible_to(request.actor).select_related("current"), pk=pk)
     guide, faults = _guide(rule)
+    page, alerts = alerts_of(rule, request.GET.get("page", ""), actor=request.actor)
     runs = RuleRun.objects.visible_to(request.actor).filter(rule=rule)
     gaps = CoverageGap.objects.visible_to(request.actor).filter(rule=rule, filled_at=None)
     return render(
@@ -129,8 +133,12 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "guide_faults": faults,
             "runs": runs[:RUNS_SHOWN],
             "gaps": gaps,
-            "versions": rule.versions.all(),
-            "alerts": Alert.objects.visible_to(request.actor).filter(rule=rule).count(),
+            "versions": rule.versions.defer("source", "note", "overlay", "transforms", "query"),
+            "may_write_overlay": request.actor.can("triage.add_overlayproposal"),
+            "overlays": _overlays(rule, actor=request.actor),
+            "alerts": page.paginator.count,
+            "page": page,
+            "alert_rows": alerts,
             "cases": Case.objects.visible_to(request.actor).filter(rule=rule).count(),
             "twins": rule_loading.twin_warnings(rule) if rule.enabled else [],
             "would_twin": [] if rule.enabled else schedules.replaced_twins(rule),
@@ -144,12 +152,47 @@ def rule(request: Asked, pk: int) -> HttpResponse:
 
 
 def _guide(rule: Rule) -> tuple[Guide | None, list[str]]:
-    """The guide of the current version, and what could not be used of it."""
-    version = rule.current
-    if version is None:
+    """The guide in force, and what could not be used of it."""
+    if rule.current is None:
         return None, []
-    try:
-        guide = guide_for(version.note, version.transforms, version.overlay)
-    except RuleFileError as broken:
-        return None, [str(fault) for fault in broken.faults]
+    pinned = rule.current.guides.order_by("-number").first() or unpinned(rule.current)
+    if not pinned.note and not pinned.overlay:
+        return guide_for("", (), ""), []
+    guide = worked_guide(pinned)
     return guide, [str(fault) for fault in guide.faults]
+
+
+def _overlays(rule: Rule, *, actor: Actor) -> list[OverlayProposal]:
+    """What was written here and still matters: in force, or waiting."""
+    rows = OverlayProposal.objects.visible_to(actor).filter(rule=rule)
+    return list(rows.filter(state__in=["draft", "proposed", "approved"]).order_by("-number")[:OVERLAYS_SHOWN])
+
+
+@page
+def rule_version(request: Asked, pk: int, number: int) -> HttpResponse:
+    """One version of a rule: what it changed, and the guides that cases were pinned to under it."""
+    rule = get_object_or_404(Rule.objects.visible_to(request.actor), pk=pk)
+    version = get_object_or_404(rule.versions, number=number)
+    before = rule.versions.filter(number__lt=number).order_by("-number").first()
+    changes, problem = rule_import.between(before, version) if before else ((), "")
+    return render(
+        request,
+        "rules/version.html",
+        {
+            "rule": rule,
+            "version": version,
+            "before": before,
+            "changes": changes,
+            "problem": problem,
+            "guides": version.guides.order_by("-number").prefetch_related("proposals__approved_by"),
+            "later": rule.versions.filter(number__gt=number).order_by("number").first(),
+        },
+    )
+
+
+@page
+def rule_lint(request: Asked, pk: int) -> HttpResponse:
+    """What will bite in this rule, for its page: it reads what every segment holds, so it comes later."""
+    rule = get_object_or_404(Rule.objects.visible_to(request.actor).select_related("current"), pk=pk)
+    report = linting.lint([rule], actor=request.actor)
+    return render(request, "rules/lint.html", {"report": report, "rule": rule})

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def test_the_rule_s_page_shows_query_and_guide(as_analyst):
     rule = shipped_rule()
     shown = as_analyst.get(reverse("rule", args=[rule.pk])).text
-    assert "sequence by host.id" in shown
+    assert '<span class="q-keyword">sequence</span> <span class="q-keyword">by</span>' in shown
     assert shown.count("Escalate when") == 7
     assert "Rules are edited by admins." in shown
 

@@ -200,3 +200,45 @@ def test_analysts_do_not_import_rules(as_analyst):
     assert as_analyst.get("/rules/import/").status_code == 403
     assert as_analyst.post("/rules/import/", upload("x")).status_code == 403
     assert "Import rules" not in as_analyst.get("/rules/").text
+
+
+def test_the_rule_s_page_lists_its_alerts_with_where_they_went(as_analyst, make, django_assert_num_queries):
+    from django.utils import timezone
+
+    from tests.factories.cases import alert
+
+    rule = make("Shells")
+    link = reverse("rule", args=[rule.pk])
+    alert(rule, [{"host": {"name": "<b>h</b>", "id": "h"}}], timezone.now())
+    with CaptureQueriesContext(connection) as first:
+        shown = as_analyst.get(link)
+    assert [(row.case, row.is_hidden) for row in shown.context["alert_rows"]] == [(None, False)]
+    assert "Not routed yet" in shown.text
+    assert "<b>h" not in shown.text
+    for number in range(25):
+        alert(rule, [{"host": {"name": "h", "id": "h"}}], timezone.now(), name=f"n{number}")
+    with django_assert_num_queries(len(first)):
+        as_analyst.get(link)
+    assert len(as_analyst.get(f"{link}?page=2").context["alert_rows"]) == 6
+
+
+def test_a_version_shows_what_it_changed(as_admin, store):
+    for query in ("process where true", "file where true // <script>"):
+        link = as_admin.post(
+            "/rules/import/", upload(lines(rule_values("a", query=query), closing_line(1)))
+        ).url
+        as_admin.post(link, {"act": "import", "sha256": as_admin.get(link).context["found"].sha256})
+    rule = Rule.objects.get()
+    shown = as_admin.get(reverse("rule_version", args=[rule.pk, 2]))
+    assert [(change.part, [str(line) for line in change.lines]) for change in shown.context["changes"]] == [
+        ("Query", ["-process where true", "+file where true // <script>"])
+    ]
+    assert "// <script>" not in shown.text
+    assert "The first version" in as_admin.get(reverse("rule_version", args=[rule.pk, 1])).text
+
+
+def test_what_may_bite_comes_to_the_rule_s_page(as_admin, store):
+    link = as_admin.post("/rules/import/", upload(lines(rule_values("a"), closing_line(1)))).url
+    as_admin.post(link, {"act": "import", "sha256": as_admin.get(link).context["found"].sha256})
+    pk = Rule.objects.get().pk
+    assert "What may bite" in as_admin.get(reverse("rule_lint", args=[pk])).text
