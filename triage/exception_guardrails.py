@@ -175,13 +175,13 @@ def _anchors(content: Content, guide: Guide) -> Iterator[Guardrail]:
 
 
 def _refusals(content: Content, guide: Guide) -> Iterator[Guardrail]:
+    """The first of the guide's refusals that takes in all that the exception stands on."""
     held = [entry for entry in content.entries if _is_anchor(entry)]
-    told: set[str] = set()
     for refusal in guide.false_positives.refusals or DEFAULT_REFUSALS:
-        if held and refusal.says not in told and all(_is_refused(entry, refusal) for entry in held):
-            told.add(refusal.says)
+        if held and all(_is_refused(entry, refusal) for entry in held):
             quotes = refusal.quotes or _sentence(guide, refusal.fields[0])
             yield Guardrail("alone", Level.REFUSED, refusal.says, quotes)
+            return
 
 
 def _is_refused(entry: Entry, refusal: Refusal) -> bool:
