@@ -6,6 +6,9 @@ from datetime import timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
 
+from django.conf import settings
+from django.core.cache import cache
+
 from detections import schedules
 from detections.actors import Actor
 from detections.enums import SegmentState
@@ -25,21 +28,30 @@ from detections.eql.ast import (
 )
 from detections.eql.fields import FieldCatalogue
 from detections.eql.verify import verify
-from detections.errors import EqlError, EqlVerificationError
-from detections.event_store import event_store
+from detections.errors import EqlError, EqlVerificationError, StoreError
+from detections.event_store import embedded_store, event_store
 from detections.models import Rule, RuleVersion, Segment
 from detections.rule_files.reading import parsed_query
 
 # Sysmon's own service writes each of its events, so this is their user.id, whoever acted.
 SYSMON_USER = "S-1-5-18"
+FRESH = timedelta(minutes=5)
+MOST_DATASETS = 8
+_BEATS = (
+    ("winlogbeat", ("windows", "system", "winlog")),
+    ("auditbeat", ("auditd", "auditd_manager", "file_integrity", "system")),
+    ("packetbeat", ("network_traffic", "network", "dns")),
+    ("filebeat", ("aws", "azure", "gcp", "google_workspace", "o365", "okta", "zeek", "suricata", "cisco")),
+)
 SYSMON_INDICES = ("logs-windows.sysmon_operational-default", "winlogbeat-8.0.0", "logs-windows.default")
 
 
 class Level(Enum):
-    """`problem`: the rule can't do its work. `warning`: it does less than it seems to."""
+    """`problem`: the rule can't do its work. `warning`: it does less than it seems to. `note`: to know."""
 
     PROBLEM = "problem"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +80,15 @@ class Report:
     def problems(self) -> int:
         return sum(1 for finding in self.findings if finding.level is Level.PROBLEM)
 
+    @property
+    def warnings(self) -> int:
+        return sum(1 for finding in self.findings if finding.level is Level.WARNING)
+
 
 def lint(rules: Iterable[Rule], *, actor: Actor) -> Report:
     """Look at rules with their current versions, against the fields and the telemetry of this store."""
     actor.require("detections.view_rule", "look at rules")
-    known, seen = event_store().known_fields(), seen_fields()
+    known, seen, sent = event_store().known_fields(), seen_fields(), seen_datasets()
     findings: list[Finding] = []
     idle: dict[str, int] = {}
     checked = 0
@@ -82,7 +98,10 @@ def lint(rules: Iterable[Rule], *, actor: Actor) -> Report:
         elif rule.current is not None:
             checked += 1
             findings.extend(_findings(rule, rule.current, known, seen))
-    notes = ["The embedded store searches every event that it holds: index patterns play no part here."]
+            findings.extend(_of_indices(rule, rule.current, sent))
+    notes = ["The embedded store searches every event that it holds, whatever a rule's index patterns say."]
+    if "" in sent:
+        notes.append("Some events name no dataset, so they may belong to any index pattern.")
     if not seen:
         notes.append("No events are stored yet, so it can't be told which fields telemetry here has.")
     return Report(checked, tuple(findings), idle, tuple(notes))
@@ -95,6 +114,23 @@ def seen_fields() -> frozenset[str]:
 
     columns = {column for found in _columns() for column in found}
     return frozenset(map(logical, columns)) - {""}
+
+
+def seen_datasets() -> frozenset[str]:
+    """The datasets of stored events, as of a few minutes ago; none where they can't be read now."""
+    from detections.stores.embedded.datasets import datasets
+
+    key = f"datasets:{settings.EVENTS_DIR}"
+    known: frozenset[str] | None = cache.get(key)
+    if known is not None:
+        return known
+    store = embedded_store()
+    try:
+        found = datasets(store.reader, store.known_fields())
+    except StoreError:
+        return frozenset()
+    cache.set(key, found, FRESH.total_seconds())
+    return found
 
 
 def _columns() -> Iterator[list[str]]:
@@ -167,6 +203,34 @@ def _of_time(rule: Rule, query: Query) -> Iterator[Finding]:
             f"The look-back is {-tolerance} shorter than interval and maxspan together, so that an event may "
             "arrive in time and be missed. Lengthen it.",
         )
+
+
+def _of_indices(rule: Rule, version: RuleVersion, sent: frozenset[str]) -> Iterator[Finding]:
+    """Index patterns that take in no dataset that was ever sent. An index without events looks the same."""
+    named = sent - {""}
+    patterns = [str(pattern) for pattern in version.indices if not str(pattern).startswith("-")]
+    names = [name for dataset in named for name in _indices_of(dataset)]
+    if not named or not patterns or any(_takes_in(pattern, names) for pattern in patterns):
+        return
+    yield Finding(
+        rule,
+        Level.NOTE,
+        "not seen here yet",
+        f"None of its index patterns ({', '.join(patterns)}) takes in a dataset that was sent here. "
+        f"Sent were: {', '.join(sorted(named)[:MOST_DATASETS])}.",
+    )
+
+
+def _indices_of(dataset: str) -> Iterator[str]:
+    """The names under which the senders of Elastic would store a dataset."""
+    yield f"logs-{dataset}-default"
+    yield from (f"{beat}-8.0.0" for beat, module in _BEATS if dataset.split(".")[0] in module)
+
+
+def _takes_in(pattern: str, names: Iterable[str]) -> bool:
+    # Of another cluster by its name, or of this one: what follows the colon tells.
+    wanted = pattern.rpartition(":")[2].lower()
+    return any(fnmatchcase(name, wanted) for name in names)
 
 
 def _reads_sysmon(indices: Iterable[str]) -> bool:

@@ -1,11 +1,12 @@
 """What `lint_rules` finds."""
 
 import pytest
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
 from detections.eql.parser import parse
 from detections.models import Rule
-from detections.rule_lint import excludes_sysmon, lint
+from detections.rule_lint import Level, excludes_sysmon, lint
 from detections.stores.base import MappedEvent
 from tests.factories.rules import rule
 
@@ -60,6 +61,41 @@ def test_fields_that_no_telemetry_has_are_named_once_there_is_telemetry(product,
     store.append([MappedEvent("a" * 64, document)], batch="b")
     (finding,) = lint(Rule.objects.select_related("current"), actor=product).findings
     assert finding.says == "No telemetry here has process.Ext.ancestry: conditions on it are never met."
+
+
+def test_index_patterns_of_which_nothing_was_sent_are_noted_as_not_seen_yet(product, store):
+    made = rule(query='process where process.name == "x"', maxspan=None)
+    made.current.indices = ["logs-okta*", "winlogbeat-*"]
+    made.current.save()
+    document = {
+        "@timestamp": "2026-01-01T00:00:00Z",
+        "process": {"name": "x"},
+        "event": {"category": ["process"]},
+    }
+
+    def notes():
+        cache.clear()
+        return [
+            (one.level, one.says)
+            for one in lint(Rule.objects.select_related("current"), actor=product).findings
+        ]
+
+    assert notes() == []
+    store.append(
+        [MappedEvent("a" * 64, document | {"data_stream": {"dataset": "cloud_defend.file"}})], batch="a"
+    )
+    assert notes() == [
+        (
+            Level.NOTE,
+            "None of its index patterns (logs-okta*, winlogbeat-*) takes in a dataset that was sent here. "
+            "Sent were: cloud_defend.file.",
+        )
+    ]
+    store.append(
+        [MappedEvent("b" * 64, document | {"event": {"category": ["process"], "module": "windows"}})],
+        batch="b",
+    )
+    assert notes() == []
 
 
 def test_rules_of_other_types_are_counted_not_judged(product, store):

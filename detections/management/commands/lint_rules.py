@@ -18,7 +18,8 @@ class Command(BaseCommand):
     help = (
         "Look for what will bite in installed rules: fields that no telemetry here has, unknown fields, a "
         "look-back shorter than maxspan, negative lag tolerance, exclusions by user.id that no Sysmon event "
-        "passes. Ends with 1 on a problem, with --strict on a warning too."
+        "passes, index patterns of which nothing was sent. Ends with 1 on a problem, with --strict on a "
+        "warning too."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,9 +38,10 @@ class Command(BaseCommand):
             raise CommandError("No installed rule is meant. See the list of rules for names and ids.")
         report = lint(chosen, actor=actor)
         self._show(report)
-        warnings = len(report.findings) - report.problems
-        self.stdout.write(f"{report.checked} rules checked: {report.problems} problems, {warnings} warnings.")
-        if report.problems or (strict and warnings):
+        self.stdout.write(
+            f"{report.checked} rules checked: {report.problems} problems, {report.warnings} warnings."
+        )
+        if report.problems or (strict and report.warnings):
             raise CommandError("There is something to correct, see above.")
 
     def _show(self, report: Report) -> None:
@@ -54,8 +56,9 @@ class Command(BaseCommand):
 
 def _table(report: Report) -> Table:
     table = Table("Level", "Rule", "What", "Says", show_lines=True)
-    for finding in sorted(report.findings, key=lambda one: (one.level is Level.WARNING, one.rule.name)):
-        style = "red" if finding.level is Level.PROBLEM else "yellow"
+    order = list(Level)
+    for finding in sorted(report.findings, key=lambda one: (order.index(one.level), one.rule.name)):
+        style = {Level.PROBLEM: "red", Level.WARNING: "yellow"}.get(finding.level, "dim")
         table.add_row(
             f"[{style}]{finding.level.value}[/]",
             escape(finding.rule.name),
