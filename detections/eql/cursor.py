@@ -4,6 +4,7 @@ from detections.eql.ast import Order, Position
 from detections.eql.lexer import Token, TokenKind, tokens
 from detections.errors import EqlSyntaxError
 
+_WRITTEN = (TokenKind.WORD, TokenKind.SYMBOL)
 ORDERS = {order.value for order in Order}
 _WRITTEN_FOR = {
     "AND": "and",
@@ -26,7 +27,7 @@ class Cursor:
     def __init__(self, text: str) -> None:
         self.text = text
         self._tokens = tokens(text)
-        self._index = 0
+        self._index, self._last = 0, len(self._tokens) - 1
 
     @property
     def token(self) -> Token:
@@ -34,7 +35,7 @@ class Cursor:
 
     @property
     def following(self) -> Token:
-        return self._tokens[min(self._index + 1, len(self._tokens) - 1)]
+        return self._tokens[min(self._index + 1, self._last)]
 
     def advance(self) -> Token:
         token = self.token
@@ -42,11 +43,13 @@ class Cursor:
         return token
 
     def sees(self, *written: str, ahead: int = 0) -> bool:
-        token = self._tokens[min(self._index + ahead, len(self._tokens) - 1)]
-        return token.kind in (TokenKind.WORD, TokenKind.SYMBOL) and token.text in written
+        # Asked a quarter of a million times for a published rule set: the text says no nearly always.
+        token = self._tokens[min(self._index + ahead, self._last) if ahead else self._index]
+        return token.text in written and token.kind in _WRITTEN
 
     def take(self, *written: str) -> Token | None:
-        return self.advance() if self.sees(*written) else None
+        token = self._tokens[self._index]
+        return self.advance() if token.text in written and token.kind in _WRITTEN else None
 
     def expect(self, written: str, hint: str = "") -> Token:
         if not self.sees(written):

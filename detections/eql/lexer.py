@@ -1,8 +1,8 @@
 """Cut a query into tokens."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from detections.eql.ast import Position
 from detections.errors import EqlSyntaxError
@@ -17,8 +17,7 @@ class TokenKind(Enum):
     END = "end of the query"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token. `text` is as written, `value` what it means."""
 
     kind: TokenKind
@@ -76,6 +75,7 @@ _HINTS = {
     ";": "One query has no closing semicolon.",
 }
 _LONGEST = 2**63
+_AS_WRITTEN = {"word": TokenKind.WORD, "symbol": TokenKind.SYMBOL}
 
 
 def locate(text: str, offset: int) -> Position:
@@ -99,7 +99,12 @@ def tokens(text: str) -> list[Token]:
             if breaks:
                 line, line_start = line + breaks, match.start() + match[0].rfind("\n") + 1
         else:
-            found.append(_token(text, match, Position(line, offset - line_start + 1)))
+            at = Position(line, offset - line_start + 1)
+            sort = _AS_WRITTEN.get(match.lastgroup or "")
+            if sort is None:
+                found.append(_token(text, match, at))
+            else:
+                found.append(Token(sort, match[0], match[0], at, offset))
         offset = match.end()
     end = Position(line, offset - line_start + 1)
     return [*found, Token(TokenKind.END, "", "", end, offset)]
@@ -118,12 +123,8 @@ def _token(text: str, match: re.Match[str], at: Position) -> Token:
             number = int(written) if len(written) < 20 else _LONGEST
             value: int | float = number if number < _LONGEST else float(written)
             return Token(TokenKind.NUMBER, written, value, at, offset)
-        case "float":
-            return Token(TokenKind.NUMBER, written, float(written), at, offset)
-        case "word":
-            return Token(TokenKind.WORD, written, written, at, offset)
         case _:
-            return Token(TokenKind.SYMBOL, written, written, at, offset)
+            return Token(TokenKind.NUMBER, written, float(written), at, offset)
 
 
 def _unescaped(text: str, match: re.Match[str]) -> str:
@@ -137,7 +138,8 @@ def _unescaped(text: str, match: re.Match[str]) -> str:
             raise _bad_escape(text, match.start() + 1 + escape.start(), escape[0])
         return _ESCAPED[escape[1]]
 
-    return _ESCAPE.sub(replace, match[0][1:-1])
+    inner = match[0][1:-1]
+    return _ESCAPE.sub(replace, inner) if "\\" in inner else inner
 
 
 def _bad_escape(text: str, offset: int, written: str) -> EqlSyntaxError:

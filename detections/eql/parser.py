@@ -44,6 +44,8 @@ _PATTERNS = {
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _UNSUPPORTED_PIPES = frozenset(["count", "filter", "sort", "unique", "unique_count"])
 _MOST_RUNS = 100
+# Symbols that no other kind of token is written like.
+_ENDS_ITEM = frozenset([",", ")"])
 _DEEPEST = 50  # far from the interpreter's own limit; the deepest published rule has 9
 
 
@@ -306,11 +308,18 @@ class _Parser(Cursor):
 
     def _listed(self) -> tuple[Expression, ...]:
         self.expect("(")
-        items = [self.condition()]
+        items = [self._item()]
         while self.take(","):
-            items.append(self.condition())
+            items.append(self._item())
         self.expect(")")
         return tuple(items)
+
+    def _item(self) -> Expression:
+        # Most of what rules consist of is texts in lists: none needs the way through all precedences.
+        token = self.token
+        if token.kind is TokenKind.STRING and self.following.text in _ENDS_ITEM:
+            return Literal(self.advance().value, at=token.at)
+        return self.condition()
 
     def _operand(self) -> Expression:
         token = self.token
