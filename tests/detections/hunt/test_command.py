@@ -325,3 +325,25 @@ def test_open_cases_without_a_database_says_so(tmp_path):
     )
     assert done.returncode == 1
     assert "it is not migrated. Run `manage.py migrate` first" in done.stderr
+
+
+def test_hunts_start_without_the_applications(tmp_path):
+    """What takes longest to load is left: Celery, the settings, the database's models."""
+    event = {"@timestamp": "2026-03-02T08:00:00Z", "process": {"name": "cmd.exe"}, **START}
+    (tmp_path / "one.ndjson").write_text(json.dumps(event) + "\n")
+    program = (
+        "import sys; sys.argv = ['manage.py', 'hunt', sys.argv[1]]; import manage\n"
+        "try: manage.main()\n"
+        "finally: print(sorted({'celery', 'config.settings', 'detections.models'} & set(sys.modules)))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[]\n", done.stderr
+    assert done.returncode == 0
