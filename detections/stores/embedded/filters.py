@@ -33,7 +33,8 @@ class FilterCompiler:
     def _clause(self, clause: Clause) -> str:
         known = self.known.get(clause.field)
         condition = "FALSE" if known is None else self._condition(clause, self.scan.leaf(known))
-        return f"NOT coalesce({condition}, FALSE)" if clause.excluded else f"coalesce({condition}, FALSE)"
+        # Only a bare comparison is taken to the files' statistics; NULL lets nothing through either.
+        return f"NOT coalesce({condition}, FALSE)" if clause.excluded else condition
 
     def _condition(self, clause: Clause, leaf: Leaf) -> str:
         if clause.operator is Operator.EXISTS:
@@ -46,6 +47,9 @@ class FilterCompiler:
         held = [value for value in values if value is not None]
         if not held:
             return "FALSE"
+        if len(held) == 1 and not leaf.is_list:
+            self.parameters.append(held[0])
+            return f"{leaf.sql} = ?"
         self.parameters.append(held)
         return f"list_has_any({leaf.sql}, ?)" if leaf.is_list else f"list_contains(?, {leaf.sql})"
 
