@@ -67,7 +67,10 @@ class RuleFacts:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The filters of the list; "" lets everything through. runnable, enabled: `yes` or `no`."""
+    """The filters of the list; "" lets everything through. runnable, enabled, noisy: `yes` or `no`.
+
+    What noisy means only triage knows, so `lets_through` is told.
+    """
 
     search: str = ""
     tactic: str = ""
@@ -76,6 +79,7 @@ class Wanted:
     type: str = ""
     runnable: str = ""
     enabled: str = ""
+    noisy: str = ""
 
     @property
     def is_narrowing(self) -> bool:

@@ -1,5 +1,6 @@
 """Rules, to read. They are edited in the admin."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from triage.guide_versions import unpinned, worked_guide
 from triage.guides import Guide, guide_for
 from triage.models import Case, OverlayProposal
 from triage.rule_alerts import alerts_of
+from triage.rule_noise import Noise, noise
 from triage.views.doors import Asked, page
 
 RULES_A_PAGE = 50
@@ -35,14 +37,15 @@ OVERLAYS_SHOWN = 5
 def rules(request: Asked) -> HttpResponse:
     known = rule_catalogue.catalogue(actor=request.actor)
     wanted = wanted_of(request.GET)
-    found = rule_catalogue.narrowed(known, wanted)
+    made = noise(actor=request.actor)
+    found = _narrowed(known, wanted, made)
     shown = Paginator(found, RULES_A_PAGE).get_page(request.GET.get("page"))
     return render(
         request,
         "rules/list.html",
         {
             "page": shown,
-            "rows": _rows(list(shown), actor=request.actor),
+            "rows": _rows(list(shown), made, actor=request.actor),
             "wanted": wanted,
             "facets": rule_catalogue.facets(known),
             "types": dict(RuleType.choices),
@@ -63,8 +66,20 @@ def wanted_of(asked: QueryDict) -> Wanted:
     return Wanted(search=asked.get("q", "").strip(), **chosen)
 
 
-def _rows(facts: list[RuleFacts], *, actor: Actor) -> list[tuple[Rule, RuleFacts, list[str], int]]:
-    """Each rule of the page with its tactics and open cases, in the list's order."""
+def _narrowed(known: list[RuleFacts], wanted: Wanted, made: Mapping[int, Noise]) -> list[RuleFacts]:
+    """The rules that pass every filter; the noisy ones with the noisiest first."""
+    found = rule_catalogue.narrowed(known, wanted)
+    if wanted.noisy not in (rule_catalogue.YES, rule_catalogue.NO):
+        return found
+    is_wanted = wanted.noisy == rule_catalogue.YES
+    kept = [one for one in found if made.get(one.pk, Noise()).is_noisy == is_wanted]
+    return sorted(kept, key=lambda one: made.get(one.pk, Noise()).order) if is_wanted else kept
+
+
+def _rows(
+    facts: list[RuleFacts], made: Mapping[int, Noise], *, actor: Actor
+) -> list[tuple[Rule, RuleFacts, list[str], int, Noise]]:
+    """Each rule of the page with its tactics, open cases and noise, in the list's order."""
     ids = [one.pk for one in facts]
     found = Rule.objects.visible_to(actor).select_related("current").defer("current__source", "current__note")
     by_id = found.in_bulk(ids)
@@ -77,7 +92,9 @@ def _rows(facts: list[RuleFacts], *, actor: Actor) -> list[tuple[Rule, RuleFacts
         .annotate(how_many=Count("pk"))
     )
     return [
-        (by_id[one.pk], one, _tactics(one), open_cases.get(one.pk, 0)) for one in facts if one.pk in by_id
+        (by_id[one.pk], one, _tactics(one), open_cases.get(one.pk, 0), made.get(one.pk, Noise()))
+        for one in facts
+        if one.pk in by_id
     ]
 
 
@@ -93,7 +110,8 @@ def rules_switch(request: Asked) -> HttpResponse:
     filters = QueryDict(request.POST.get("filters", ""))
     if request.POST.get("which") == "all":
         known = rule_catalogue.catalogue(actor=request.actor)
-        chosen = [one.pk for one in rule_catalogue.narrowed(known, wanted_of(filters))]
+        made = noise(actor=request.actor)
+        chosen = [one.pk for one in _narrowed(known, wanted_of(filters), made)]
     else:
         chosen = chosen_ids(request.POST, "rules")
     _tell(request, rule_switching.switch(chosen, enabled, actor=request.actor), enabled, bool(chosen))

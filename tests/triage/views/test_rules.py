@@ -222,6 +222,38 @@ def test_the_rule_s_page_lists_its_alerts_with_where_they_went(as_analyst, make,
     assert len(as_analyst.get(f"{link}?page=2").context["alert_rows"]) == 6
 
 
+def test_noisy_rules_are_found_noisiest_first(as_analyst, make, make_case):
+    from django.utils import timezone
+
+    from tests.factories.cases import alert
+
+    loud, harmless, quiet = make("Loud"), make("Harmless"), make("Quiet")
+    now = timezone.now()
+
+    def of(rule, case):
+        case.rule = rule
+        case.save()
+
+    for number in range(30):
+        alert(loud, [{"host": {"id": "h"}}], now, name=f"loud{number}")
+    alert(quiet, [{"host": {"id": "h"}}], now)
+    for number in range(5):
+        outcome = "malicious" if number == 0 else "benign"
+        closed = {"status": "closed", "disposition": outcome, "closed_at": now}
+        of(harmless, make_case(number, **closed))
+        of(quiet, make_case(number + 5, **{**closed, "disposition": "malicious"}))
+    assert names(as_analyst.get("/rules/?noisy=yes")) == ["Loud", "Harmless"]
+    assert names(as_analyst.get("/rules/?noisy=no")) == ["Found it", "Quiet"]
+    rows = {
+        rule.name: noise for rule, _facts, _tactics, _open, noise in as_analyst.get("/rules/").context["rows"]
+    }
+    assert (rows["Loud"].a_day, rows["Harmless"].harmless_percent, rows["Quiet"].harmless_percent) == (
+        1,
+        80,
+        0,
+    )
+
+
 def test_a_version_shows_what_it_changed(as_admin, store):
     for query in ("process where true", "file where true // <script>"):
         link = as_admin.post(
