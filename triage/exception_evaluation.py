@@ -9,7 +9,7 @@ from typing import Any
 
 from detections import ecs
 from detections.ecs import Document
-from detections.enums import TelemetryKind, TimeBasis
+from detections.enums import AlertOrigin, TelemetryKind, TimeBasis
 from detections.eql.patterns import wildcard_matcher
 from detections.ingest.moments import TimeError, moment
 from detections.ingest.remote import remote_side
@@ -142,7 +142,8 @@ class Subject:
     """An alert as entries see it; values of its fields are looked up once.
 
     times: of its events on its time basis, None where one can't be told. host_id, entity_id: "" where the
-    events name none, or several. sessions: ids of the logon session of its process.
+    events name none, or several. sessions: ids of the logon session of its process. is_stored: its events
+    came out of the event store, and so show that telemetry of their kinds is there.
     """
 
     alert_id: int
@@ -155,6 +156,7 @@ class Subject:
     host_id: str
     entity_id: str
     sessions: tuple[str, ...] = ()
+    is_stored: bool = False
     _kinds: list[TelemetryKind | None] | None = None
     _values: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
 
@@ -162,10 +164,15 @@ class Subject:
         """Which of the alert's events an alert scope speaks of."""
         if scope == ExceptionScope.EVENT:
             return list(range(len(self.documents)))
+        wanted = (TelemetryKind.PROCESS,) if scope == ExceptionScope.PROCESS else _NETWORK_KINDS
+        return [number for number, kind in enumerate(self.kinds) if kind in wanted]
+
+    @property
+    def kinds(self) -> list[TelemetryKind | None]:
+        """The kind of each event."""
         if self._kinds is None:
             self._kinds = [kind_of(document) for document in self.documents]
-        wanted = (TelemetryKind.PROCESS,) if scope == ExceptionScope.PROCESS else _NETWORK_KINDS
-        return [number for number, kind in enumerate(self._kinds) if kind in wanted]
+        return self._kinds
 
     def values(self, position: int, name: str) -> tuple[str, ...]:
         key = (position, name)
@@ -204,6 +211,7 @@ def subject_of(alert: Alert) -> Subject:
         host_id=_only(documents, "host.id"),
         entity_id=_only(documents, "process.entity_id"),
         sessions=_sessions(documents),
+        is_stored=alert.origin == AlertOrigin.RUN,
     )
 
 

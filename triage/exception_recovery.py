@@ -191,10 +191,18 @@ def _cover(
     found: Mapping[Subject, _Found],
     now: datetime,
 ) -> None:
-    """Presence of each kind, asked once for alerts of a host whose windows overlap: what is present around
-    the part that they share is present around each of them."""
-    kinds = list(dict.fromkeys(KINDS[scope] for scope in scopes))
-    for group, window in _overlapping(subjects, now):
+    """Presence of each kind. What was found shows it; else the store is asked, once for alerts of a host
+    whose windows overlap: what is present around what they share is present around each of them."""
+    open_: dict[Subject, set[TelemetryKind]] = {}
+    for subject in subjects:
+        one = found[subject]
+        shown = {KINDS[scope] for scope in one.events}
+        shown |= {kind for kind in subject.kinds if kind is not None} if subject.is_stored else set()
+        one.covered |= {scope for scope in scopes if KINDS[scope] in shown and _is_joined(subject, scope)}
+        if lacking := {KINDS[scope] for scope in scopes} - shown:
+            open_[subject] = lacking
+    for group, window in _overlapping(list(open_), now):
+        kinds = sorted({kind for subject in group for kind in open_[subject]})
         answers = event_store().coverage(group[0].host_id, kinds, window)
         present = {one.kind for one in answers if one.is_present}
         for subject in group:

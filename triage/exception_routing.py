@@ -35,6 +35,8 @@ from triage.models import ExceptionItem, ExceptionVersion, Occurrence, Suppressi
 
 log = logging.getLogger(__name__)
 REVIEW = "open_exception_review"
+# The chain of the journal that says which alerts were hidden by what: one entry a batch.
+STREAM = "hidden alerts"
 # One of so many hidden alerts is opened as a case, and at least one in so long.
 SAMPLE_EVERY = 50
 SAMPLE_WITHIN = timedelta(days=7)
@@ -83,6 +85,8 @@ def hide(alerts: Sequence[Alert], *, actor: Actor) -> Looked:
             judged.append(_Judged(alert, subject, item))
         elif failure and any(one.needs for one in candidates[subject]):
             looked.waiting[alert.pk] = failure
+    # By version, so that each is counted up once.
+    judged.sort(key=lambda one: (one.item.version_id, one.alert.pk))
     for start in range(0, len(judged), BATCH):
         looked.taken |= _write(judged[start : start + BATCH], actor)
     return looked
@@ -173,12 +177,16 @@ def _store(
     for row in rows:
         if row.is_sample:
             outbox.put(REVIEW, f"{REVIEW}:{row.pk}", row.pk)
-    for pk in sorted({row.version_id for row in rows}):
-        version = versions[pk]
-        mine = [row.alert_id for row in rows if row.version_id == pk]
-        version.save(update_fields=["hits", "last_hit_at", "last_sample_at", "hits_at_last_sample"])
-        data = {"version": pk, "number": version.number, "alerts": mine}
-        chains.record(version.item.stream, "alerts_hidden", actor=actor, data=data)
+    touched = [versions[pk] for pk in sorted({row.version_id for row in rows})]
+    ExceptionVersion.objects.bulk_update(touched, ["hits"])
+    ExceptionVersion.objects.filter(pk__in=[version.pk for version in touched]).update(last_hit_at=now)
+    sampled = [version for version in touched if version.last_sample_at == now]
+    ExceptionVersion.objects.bulk_update(sampled, ["last_sample_at", "hits_at_last_sample"])
+    if rows:
+        data: dict[str, list[int]] = {}
+        for row in rows:
+            data.setdefault(row.version.label, []).append(row.alert_id)
+        chains.record(STREAM, "alerts_hidden", actor=actor, data=data)
 
 
 def _row(one: _Judged, version: ExceptionVersion, now: datetime) -> Suppression:
@@ -200,7 +208,7 @@ def _row(one: _Judged, version: ExceptionVersion, now: datetime) -> Suppression:
 
 def _count(version: ExceptionVersion, now: datetime) -> bool:
     """Count a hit; whether this one is the sample that is due."""
-    version.hits, version.last_hit_at = version.hits + 1, now
+    version.hits += 1
     last = version.last_sample_at or version.active_from or now
     if version.hits - version.hits_at_last_sample < SAMPLE_EVERY and now - last < SAMPLE_WITHIN:
         return False
