@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from detections.read_only_admin import ReadOnlyAdmin
+from triage import exception_admin  # noqa: F401 -- importing it registers its models
 from triage.models import (
     Answer,
     Asset,

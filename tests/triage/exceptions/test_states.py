@@ -210,3 +210,15 @@ def test_an_item_has_one_active_version_and_one_on_its_way(rule, analyst, lead):
     with pytest.raises(StaleEditError, match="go on with that one"):
         exception_states.edit(version, content(rule), actor=analyst, revision=version.revision)
     assert draft.number == 2
+
+
+def test_the_admin_is_no_way_around(rule, analyst, lead, admin, client):
+    version = proposed(rule, by=analyst)
+    client.force_login(admin.user)
+    path = f"/admin/triage/exceptionversion/{version.pk}/change/"
+    assert client.get(path).status_code == 200
+    assert client.post(path, {"state": "active"}).status_code == 403
+    assert client.post("/admin/triage/exceptionversion/add/", {}).status_code == 403
+    assert client.post(path.replace("change", "delete"), {"post": "yes"}).status_code == 403
+    version.refresh_from_db()
+    assert version.state == "proposed"
