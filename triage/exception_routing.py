@@ -16,6 +16,7 @@ from detections import outbox
 from detections.actors import Actor
 from detections.errors import CasewrightError
 from detections.models import Alert
+from detections.run import ROUTE_ALERTS
 from triage import exception_recovery
 from triage.enums import ExceptionScope
 from triage.exception_evaluation import Subject, subject_of
@@ -262,7 +263,7 @@ def lift(suppression: Suppression, *, actor: Actor, reason: str) -> bool:
         row.save(update_fields=["lifted_at", "lifted_reason"])
         if not Occurrence.objects.filter(alert=row.alert_id).exists():
             Alert.objects.filter(pk=row.alert_id).update(routed_at=None)
-            outbox.put("route_alerts", f"route_alerts:lifted:{row.pk}")
+            outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:lifted:{row.pk}")
         data = {"version": row.version_id, "alert": row.alert_id}
         chains.record(item.stream, "suppression_lifted", actor=actor, reason=reason[:2000], data=data)
     return True

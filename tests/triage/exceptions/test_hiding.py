@@ -7,13 +7,13 @@ import time_machine
 
 from detections.actors import NotPermittedError
 from detections.errors import StoreError
-from detections.models import Alert, JournalEntry
+from detections.models import Alert, JournalEntry, OutboxRow
 from detections.outbox import drain
 from tests.factories.cases import alert
 from tests.factories.events import attack, mapped, mshta_start
 from tests.factories.exceptions import NO_CHILD, NO_OTHER, ONE_LOOKUP, PLAIN, active
 from tests.factories.rules import rule as make_rule
-from triage import exception_recovery, exception_routing, exception_states
+from triage import exception_recovery, exception_routing, exception_states, exception_watch
 from triage.errors import TriageError
 from triage.exception_integrity import faults
 from triage.exception_retroactive import apply_to_existing
@@ -295,3 +295,20 @@ def test_a_lead_applies_it_to_what_is_there_and_the_case_says_so(rule, analyst, 
     entry = JournalEntry.objects.filter(stream__name=case.stream).order_by("-number")[0]
     assert (entry.verb, Case.objects.get(pk=case.pk).status) == ("exception_applied", "open")
     assert list(faults()) == []
+
+
+def test_what_waits_is_tried_again_and_what_is_over_ends(rule, analyst, lead, product, monkeypatch):
+    version = in_force(rule, analyst, lead)
+    alert(rule, attack(AT), AT)
+    with monkeypatch.context() as patched:
+        patched.setattr(exception_routing, "active_matcher", lambda **_: 1 / 0)
+        exception_watch.watch(actor=product)
+        drain()
+    assert Alert.objects.unrouted().count() == 1
+    exception_watch.watch(actor=product)
+    OutboxRow.objects.update(not_before=LATER - timedelta(minutes=1))
+    drain()
+    assert Suppression.objects.count() == 1
+    exception_watch.watch(actor=product, now=version.expires_at)
+    version.refresh_from_db()
+    assert version.state == "expired"
