@@ -36,5 +36,5 @@ class TriageConfig(AppConfig):
         assert holds.__name__
         assert invariants.__name__
         assert exception_pending.__name__
-        assert exception_reviews.REVIEW in outbox.kinds()
+        assert exception_reviews.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()
