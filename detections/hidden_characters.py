@@ -40,6 +40,8 @@ def plain(text: str, keep: str = "") -> str:
 
     keep: characters that stay as they are.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         f"{_LEFT}U+{ord(part):04X}{_RIGHT}" if hidden else part for hidden, part in pieces(text, keep)
     )

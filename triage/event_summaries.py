@@ -34,6 +34,7 @@ def summary_of(row: Evidence, case_id: int, case_host: str) -> EventSummary:
         case_id=case_id,
         identity=row.identity,
         event_at=row.event_at,
+        host=(ecs.text(document, "host.name") or ecs.text(document, "host.id"))[:255],
         kind=kind.value if kind else "",
         action=ecs.text(document, "event.action")[:64],
         is_start=kind is _K.PROCESS and ("start" in types or not types),

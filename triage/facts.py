@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Min, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from detections import ecs
@@ -15,11 +15,13 @@ from detections.ecs import Document
 from detections.enums import TimeBasis
 from detections.ingest.remote import remote_side
 from detections.models import Alert
+from triage.checks import is_alert
 from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence, pinned
-from triage.models import Asset, Case, Evidence, PivotRun
+from triage.models import Asset, Case, EventSummary, Evidence, PivotRun
 
 MOST_RELATED = 10
 MOST_VALUES = 20
+MOST_ANSWERS = 2000
 # An event that comes later than this was not simply on its way.
 LATE = timedelta(minutes=5)
 _WANTED = ("host.id", "host.name", "process.entity_id", "user.name")
@@ -139,10 +141,9 @@ def case_facts(case: Case, *, actor: Actor) -> Facts:
     alert = first_alert(case)
     documents = _documents(alert) if alert else []
     runs = latest_runs(case)
-    evidence = _evidence(runs)
     remote = _remote(documents)
     assets = _assets(case, remote[0] if remote else "")
-    reached, names = _reached([*documents, *evidence], case)
+    reached, names = _reached(case, runs)
     return Facts(
         host=_host(case, documents, assets),
         user=_user(documents),
@@ -168,13 +169,6 @@ def first_alert(case: Case) -> Alert | None:
 
 def _documents(alert: Alert) -> list[Document]:
     return [event["document"] for event in alert.events]
-
-
-def _evidence(runs: Sequence[PivotRun]) -> list[Document]:
-    """Documents about the case's own host: what network and DNS pivots found."""
-    wanted = [run.pk for run in runs if {"connection", "dns"} & set(run.kinds)]
-    rows = Evidence.objects.filter(pivot__in=wanted).order_by("event_at", "pk")
-    return list(rows.values_list("document", flat=True))
 
 
 # -- host, user, process
@@ -270,28 +264,29 @@ def _remote(documents: Sequence[Document]) -> tuple[str, str] | None:
     return (found.ip, str(found.port or "")) if found else None
 
 
-def _reached(documents: Sequence[Document], case: Case) -> tuple[tuple[Reached, ...], tuple[str, ...]]:
-    """Outbound destinations with the names that led there, and all names that were asked for."""
-    names: dict[str, list[str]] = {}
-    asked: dict[str, None] = {}
-    found: dict[tuple[str, str], None] = {}
-    for document in documents:
-        name = ecs.text(document, "dns.question.name")
-        if name:
-            asked[name] = None
-        for address in ecs.values(document, "dns.resolved_ip"):
-            names.setdefault(str(address), []).append(name)
-        if ecs.text(document, "host.id") == case.host_id and _is_outbound(document):
-            side = remote_side(document)
-            if side is not None:
-                found[side.ip, str(side.port or "")] = None
-    reached = [Reached(ip, port, tuple(dict.fromkeys(names.get(ip, [])))) for ip, port in found]
-    return tuple(reached[:MOST_VALUES]), tuple(asked)[:MOST_VALUES]
+def _reached(case: Case, runs: Sequence[PivotRun]) -> tuple[tuple[Reached, ...], tuple[str, ...]]:
+    """Outbound destinations of the host with the names that led there, and all names that were asked for.
+
+    From the summaries of what the alert and the network and DNS pivots froze, earliest first.
+    """
+    wanted = [run.pk for run in runs if is_alert(run) or {"connection", "dns"} & set(run.kinds)]
+    seen = EventSummary.objects.filter(case=case, evidence__pivot__in=wanted).order_by()
+    found = _earliest(seen, "remote")
+    names: dict[str, dict[str, None]] = {}
+    if found:
+        answers = seen.exclude(dns_name="").values_list("dns_name", "resolved").distinct()
+        for name, addresses in answers[:MOST_ANSWERS]:
+            for address in addresses:
+                names.setdefault(address, {})[name] = None
+    ends = [end.rpartition(" ") for end in found]
+    reached = (Reached(ip, port, tuple(names.get(ip, ()))) for ip, _space, port in ends)
+    return tuple(reached), tuple(_earliest(seen, "dns_name"))
 
 
-def _is_outbound(document: Document) -> bool:
-    direction = ecs.text(document, "network.direction").lower()
-    return direction in ("egress", "outgoing", "outbound") and not ecs.get(document, "dns.question.name")
+def _earliest(seen: "QuerySet[EventSummary]", column: str) -> list[str]:
+    """The first values of a column that are not empty, each once."""
+    filled = seen.exclude(**{column: ""}).values(column).annotate(first=Min("event_at"))
+    return [row[column] for row in filled.order_by("first", column)[:MOST_VALUES]]
 
 
 # -- rule, time, relations

@@ -42,8 +42,11 @@ def collect(case: Case) -> int:
     nor is an event that another pivot has frozen as well.
     """
     done = 0
+    waiting = Evidence.objects.filter(pivot__case=case, summary__isnull=True).select_related("pivot")
+    # A page asks as well: it must not wait for the write lock where there is nothing to do.
+    if not waiting.exists():
+        return done
     with transaction.atomic():
-        waiting = Evidence.objects.filter(pivot__case=case, summary__isnull=True).select_related("pivot")
         while rows := list(waiting.order_by("pk")[:_BATCH]):
             _take(case, rows)
             done += len(rows)

@@ -4,7 +4,7 @@ Reads event summaries, never documents. An event that several pivots froze stand
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -37,7 +37,7 @@ _TICKS = 7
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An event on the timeline. row: the evidence row that is opened for it."""
+    """An event on the timeline. row: the evidence row that it opens. is_elsewhere: of another host."""
 
     row: int
     identity: str
@@ -49,6 +49,8 @@ class Item:
     is_end: bool
     is_of_alert: bool
     is_fired: bool
+    host: str = ""
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +152,38 @@ def _items(case: Case, runs: Sequence[PivotRun]) -> Iterable[Item]:
         is_own = pivot in own
         if earlier is not None and (earlier.is_of_alert or not is_own):
             if row in fired and not earlier.is_fired:
-                held[identity] = _item(earlier.row, identity, rest, earlier.is_of_alert, is_fired=True)
+                held[identity] = replace(earlier, is_fired=True)
             continue
         is_fired = row in fired or (earlier is not None and earlier.is_fired)
-        held[identity] = _item(row, identity, rest, is_own, is_fired=is_fired)
+        held[identity] = _item(case, row, identity, rest, is_own, is_fired)
     return sorted([*held.values(), *last.values()], key=lambda item: (item.at, item.row, item.identity))
 
 
-def _item(row: int, identity: str, rest: Sequence[Any], is_of_alert: bool, *, is_fired: bool) -> Item:
-    at, kind, action, process, what, is_end = rest
-    return Item(row, identity, at, kind, action, process, what, is_end, is_of_alert, is_fired)
+def _item(
+    case: Case, row: int, identity: str, rest: Sequence[Any], is_of_alert: bool, is_fired: bool
+) -> Item:
+    at, kind, action, process, what, is_end, host = rest
+    is_elsewhere = bool(host and case.host_id) and host not in (case.host_name, case.host_id)
+    return Item(
+        row, identity, at, kind, action, process, what, is_end, is_of_alert, is_fired, host, is_elsewhere
+    )
 
 
 def _alert_item(case: Case, row: int, at: datetime) -> Item:
     """The alert itself, at its last event."""
-    return Item(row, "", at, _K.ALERT, "alert", "", case.title, False, is_of_alert=True, is_fired=False)
+    return Item(
+        row,
+        "",
+        at,
+        _K.ALERT,
+        "alert",
+        "",
+        case.title,
+        False,
+        is_of_alert=True,
+        is_fired=False,
+        host=case.host_name,
+    )
 
 
 def _summaries(case: Case, runs: Sequence[PivotRun]) -> "QuerySet[EventSummary, tuple[Any, ...]]":
@@ -179,7 +198,7 @@ def _summaries(case: Case, runs: Sequence[PivotRun]) -> "QuerySet[EventSummary, 
         "process_name",
         "what",
     )
-    return wanted.order_by().values_list(*columns, "is_end")
+    return wanted.order_by().values_list(*columns, "is_end", "host")
 
 
 def _fired(case: Case) -> set[int]:

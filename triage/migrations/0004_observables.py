@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ),
                 ("identity", models.CharField(max_length=64)),
                 ("event_at", models.DateTimeField()),
+                ("host", models.CharField(blank=True, max_length=255)),
                 ("kind", models.CharField(blank=True, max_length=15)),
                 ("action", models.CharField(blank=True, max_length=64)),
                 ("is_start", models.BooleanField(default=False, help_text="of a process")),

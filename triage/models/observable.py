@@ -24,6 +24,7 @@ class EventSummary(models.Model):
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="event_summaries")
     identity = models.CharField(max_length=64)
     event_at = models.DateTimeField()
+    host = models.CharField(max_length=255, blank=True)
     kind = models.CharField(max_length=15, blank=True)
     action = models.CharField(max_length=64, blank=True)
     is_start = models.BooleanField(default=False, help_text="of a process")

@@ -54,6 +54,12 @@ def kind_name(kind: str) -> str:
 
 
 @register.filter
+def kind_icon(kind: str) -> str:
+    """Lanes have icons of their names, but for two."""
+    return "db" if kind in ("", _K.REGISTRY) else kind
+
+
+@register.filter
 def window_query(window: Window) -> str:
     return urlencode({"from": stamp(window.start), "to": stamp(window.end)})
 
@@ -184,9 +190,10 @@ def _mark(mark: Mark, y: int, case: Case, room: float) -> SafeString:
     text = ""
     if len(label) * _LETTER < room:
         text = format_html(
-            '<svg x="{}" y="{}" overflow="visible"><text class="t halo" x="10" y="4">{}</text></svg>',
+            '<svg x="{}" y="{}" overflow="visible"><text class="t halo" x="{}" y="4">{}</text></svg>',
             x,
             y,
+            14 if item.is_of_alert else 10,
             label,
         )
     return format_html(
@@ -219,6 +226,14 @@ def _shape(item: Item, x: str, y: int) -> SafeString:
         css = "f-red k-surface"
     elif item.is_end:
         css, radius = "f-surface k-slate", 4
+    if item.is_elsewhere:
+        return format_html(
+            ring + '<svg x="{0}" y="{1}" overflow="visible"><rect class="{2}" x="-4.5" y="-4.5" width="9" '
+            'height="9" stroke-width="1.5"/></svg>',
+            x,
+            y,
+            css,
+        )
     return format_html(
         ring + '<circle class="{2}" cx="{0}" cy="{1}" r="{3}" stroke-width="1.5"/>', x, y, css, radius
     )
@@ -274,6 +289,7 @@ def _label(item: Item) -> str:
 def spoken(item: Item) -> str:
     """The event in one line, for a tooltip and for those who do not see the picture."""
     parts = [kind_name(item.kind), item.action, item.process, item.what]
+    parts += [f"on {item.host}"] * item.is_elsewhere
     said = [plain(part) for part in dict.fromkeys(parts) if part]
     marks = ["of the alert"] * item.is_of_alert + ["a check fired on it"] * item.is_fired
     return f"{item.at:%H:%M:%S}.{item.at.microsecond // 1000:03d} UTC, {', '.join(said + marks)}"

@@ -1,6 +1,7 @@
 """Icons, pills, bars and rings: a state always has a glyph and a word; colour comes third."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from django import template
 from django.templatetags.static import static
@@ -50,6 +51,7 @@ _STATE_TONES = {
 
 
 @register.simple_tag
+@cache
 def icon(name: str, css: str = "") -> SafeString:
     """An icon of the sprite; decoration, so the words beside it carry the meaning."""
     return format_html(

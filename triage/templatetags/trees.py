@@ -16,7 +16,7 @@ from triage.templatetags.moments import span
 
 register = template.Library()
 
-_BOX, _TALL, _GAP, _LINE = 152, 62, 16, 78
+_BOX, _TALL, _GAP, _LINE = 172, 62, 16, 78
 _SHORT = {"connection": "net", "dns": "dns", "file": "file", "library": "lib", "registry": "reg"}
 
 
@@ -119,10 +119,10 @@ def _box(place: _Place, case: Case) -> SafeString:
         _cut(one.name or one.key, 17 if place.node.is_alerts else 20),
         place.x + 10,
         place.y + 37,
-        _cut(_second(one), 25),
+        _cut(_second(one), 28),
         place.x + 10,
         place.y + 52,
-        _cut(_third(place.node), 25),
+        _cut(_third(place.node), 30),
         glyph,
     )
     if one.row is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from detections import ecs
@@ -26,6 +26,8 @@ def visible(text: str, keep: str = "") -> SafeString:
 
     keep: characters that stay as they are (the line breaks of our own lay-out).
     """
+    if text.isascii() and text.isprintable():
+        return escape(text)
     return format_html_join("", "{}", ((_piece(hidden, part),) for hidden, part in pieces(text, keep)))
 
 
