@@ -31,7 +31,10 @@ _COUNTED = {
 
 @dataclass
 class Export:
-    """What a file holds. `torn` says why nothing of it may be used, or is None."""
+    """What a file holds. `torn` says why nothing of it may be used, or is None.
+
+    exceptions: the lines of exception lists and items as they stand, for the importer of exceptions.
+    """
 
     path: str
     rules: list[tuple[RuleFile, Location]] = field(default_factory=list)
@@ -39,6 +42,7 @@ class Export:
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     torn: RuleFault | None = None
+    exceptions: list[str] = field(default_factory=list)
 
 
 def read_export(content: bytes, path: str) -> Export:
@@ -62,6 +66,8 @@ def read_export(content: bytes, path: str) -> Export:
             export.refused.append(RuleFault(Location(path, number), why, "Export the rules again."))
         elif sort == RULE:
             _take(export, text, number)
+        elif sort in (EXCEPTION_LIST, EXCEPTION_ITEM):
+            export.exceptions.append(text)
         elif sort == SUMMARY:
             has_summary = True
             _count(totals, values)

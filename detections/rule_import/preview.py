@@ -12,6 +12,7 @@ from detections.errors import Location, RuleFault, RuleFileError
 from detections.models import Rule, RuleVersion
 from detections.rule_files import RuleFile, load_rule_text
 from detections.rule_import.comparison import Change, changes, difference, is_older
+from detections.rule_import.kibana_exceptions import KibanaException, kibana_exceptions
 from detections.rule_import.reading import read
 from detections.rule_loading import with_local_overlay
 
@@ -53,7 +54,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """All that an import would do. sha256: over what it would store and on what; the same offer to the same
-    rules has the same one."""
+    rules has the same one. exceptions: what it holds of Kibana's exceptions, which their own import takes.
+    """
 
     entries: tuple[Entry, ...] = ()
     refused: tuple[RuleFault, ...] = ()
@@ -61,6 +63,7 @@ class Preview:
     left: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sha256: str = ""
+    exceptions: tuple[KibanaException, ...] = ()
 
     def of(self, verdict: Verdict) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.verdict is verdict)
@@ -120,6 +123,7 @@ def preview(paths: Iterable[Path], *, actor: Actor, base: Path | None = None) ->
         left=dict(material.left),
         notes=tuple(material.notes),
         sha256=_digest(entries),
+        exceptions=tuple(kibana_exceptions(material.exceptions)),
     )
 
 

@@ -28,7 +28,8 @@ class Material:
     """What the paths offer. offers: each rule with its place; no two have one id.
 
     refused: what can't be used, with file, line and reason. repeated: the same rule once more, left out.
-    left: how many things of each other sort the exports hold, which are not imported.
+    left: how many things of each other sort the exports hold, which are not imported. exceptions: the lines
+    of exception lists and items among these, for their own importer.
     """
 
     offers: list[tuple[RuleFile, Location]] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Material:
     repeated: list[RuleFault] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
 
 
 def read(paths: Iterable[Path], *, base: Path | None = None) -> Material:
@@ -110,6 +112,7 @@ def _read_ndjson(source: Source, material: Material) -> None:
     material.offers.extend(export.rules)
     material.refused.extend(export.refused)
     material.notes.extend(export.notes)
+    material.exceptions.extend(export.exceptions)
     material.left.update({sort: export.counts[sort] for sort in LEFT if export.counts[sort]})
 
 

@@ -9,7 +9,8 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+# Blocks alone: what stands inside of them is kept as it was written.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["inline", "text_join"])
 _RENDERER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block"])
 _LISTS = ("bullet_list", "ordered_list")
 _LINK = re.compile(r"https?://", re.IGNORECASE)

@@ -71,6 +71,7 @@ class _Reader:
         self._entries = entries
         self._owners: dict[int, str] = {}
         self._keys: set[str] = set()
+        self._repeats: dict[str, int] = {}
         self._referred: list[int] = []
 
     def guide(self) -> Guide:
@@ -124,10 +125,11 @@ class _Reader:
         )
 
     def _unique(self, key: str) -> str:
-        number = 2
         unique = key
         while unique in self._keys:
-            unique, number = f"{key}_{number}", number + 1
+            # From where the last one of this key was found free: a note may ask the same thousands of times.
+            self._repeats[key] = self._repeats.get(key, 1) + 1
+            unique = f"{key}_{self._repeats[key]}"
         self._keys.add(unique)
         return unique
 

@@ -17,6 +17,8 @@ from triage.guides import placeholders, telemetry
 from triage.guides.model import Pivot, TimeOffset
 
 TOKEN = re.compile(r"\$(investigate|osquery)_(\d{1,4})")
+# The longest published one has some 3,000 characters.
+LONGEST_ENTRY = 50_000
 _INLINE = re.compile(r"!\{(investigate|osquery)(?=\{)")
 # Where a pivot says nothing, it reads the hour before the alert, as most published pivots do.
 DEFAULT_FROM = TimeOffset(timedelta(hours=-1))
@@ -56,12 +58,12 @@ class Entries:
     def _without_inline(self, note: str) -> str:
         """The note with `$sort_N` where an inline token stood. A broken token stays as it is."""
         parts: list[str] = []
-        done = 0
+        done, line, counted = 0, 1, 0
         while found := _INLINE.search(note, done):
             parts.append(note[done : found.start()])
             entry, end = _inline_entry(note, found.end())
             if entry is None:
-                line = note.count("\n", 0, found.start()) + 1
+                line, counted = line + note.count("\n", counted, found.start()), found.start()
                 self.fault(f"broken !{{{found[1]}{{...}}}} token.", "Write one JSON object in it.", line)
                 parts.append(found[0])
                 done = found.end()
@@ -75,9 +77,11 @@ class Entries:
 def _inline_entry(note: str, start: int) -> tuple[Entry | None, int]:
     """The JSON object at a place in the note and where its token ends; None if it is none."""
     try:
-        entry, end = json.JSONDecoder().raw_decode(note, start)
+        # Of a part: an error would count the lines of all that stands before it, for each of many tokens.
+        entry, length = json.JSONDecoder().raw_decode(note[start : start + LONGEST_ENTRY])
     except (ValueError, RecursionError):
         return None, start
+    end = start + length
     if not isinstance(entry, dict) or not note.startswith("}", end):
         return None, start
     return entry, end + 1

@@ -94,6 +94,7 @@ def _shown(request: Asked, key: uuid.UUID, found: Preview, status: int = 200) ->
             "changed": found.changed[:CHANGED_SHOWN],
             "new": found.new[:NEW_SHOWN],
             "refused": found.refused[:REFUSED_SHOWN],
+            "exceptions": found.exceptions[:REFUSED_SHOWN],
             "not_runnable": sum(found.not_runnable.values()),
         },
         status=status,

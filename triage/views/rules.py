@@ -31,6 +31,7 @@ from triage.views.doors import Asked, page
 RULES_A_PAGE = 50
 RUNS_SHOWN = 20
 OVERLAYS_SHOWN = 5
+FAULTS_SHOWN = 50
 
 
 @page
@@ -177,7 +178,9 @@ def _guide(rule: Rule) -> tuple[Guide | None, list[str]]:
     if not pinned.note and not pinned.overlay:
         return guide_for("", (), ""), []
     guide = worked_guide(pinned)
-    return guide, [str(fault) for fault in guide.faults]
+    told = [str(fault) for fault in guide.faults[:FAULTS_SHOWN]]
+    more = len(guide.faults) - len(told)
+    return guide, [*told, f"and {more:,} more"] if more else told
 
 
 def _overlays(rule: Rule, *, actor: Actor) -> list[OverlayProposal]:

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         actor = system("import_rules command")
         found = rule_import.preview(paths, actor=actor)
         self._show(found)
-        if not found.wanted:
+        if not found.wanted and not found.offers:
             self.stdout.write("Nothing to import.")
         elif yes or (not options["preview"] and self._is_wanted(len(found.wanted))):
             done = rule_import.apply(found, actor=actor)
@@ -53,7 +53,14 @@ class Command(BaseCommand):
         for fault in found.repeated:
             self.stdout.write(f"Left out: {fault}")
         for sort, how_many in found.left.items():
-            self.stdout.write(f"Left for later: {how_many} of sort {sort}; this version imports rules alone.")
+            self.stdout.write(f"Not imported with rules: {how_many} of sort {sort}.")
+        for item in found.exceptions:
+            what = (
+                f"item of {item.list_id}: {item.name}: {item.entries}"
+                if item.is_item
+                else f"list {item.name}"
+            )
+            self.stdout.write(f"           exception {what}")
         for note in found.notes:
             self.stdout.write(f"Note: {note}")
         for entry in found.changed:
@@ -61,6 +68,10 @@ class Command(BaseCommand):
         for entry in found.new:
             self.stdout.write(f"new        {entry.file.name} ({entry.file.rule_id})")
             self._say(said for said in entry.says if entry.is_runnable or "run here" not in said)
+        for entry in found.offers:
+            if entry not in found.changed:
+                self.stdout.write(f"overlay    {entry.file.name} ({entry.file.rule_id})")
+                self._say(entry.says)
         for kind, how_many in found.not_runnable.items():
             self.stdout.write(
                 f"{how_many} of type {kind} do not run here yet; their guides serve alerts from elsewhere."

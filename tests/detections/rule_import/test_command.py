@@ -19,7 +19,8 @@ def export(tmp_path):
 def test_a_preview_says_what_would_come_and_stores_nothing(export, capsys):
     call_command("import_rules", export, "--preview")
     assert capsys.readouterr().out.splitlines() == [
-        "Left for later: 1 of sort exception list; this version imports rules alone.",
+        "Not imported with rules: 1 of sort exception list.",
+        "           exception list A list",
         "new        Rule a (a)",
         "1 new, 0 changed, 0 unchanged, 0 older than installed, 0 refused.",
         "Nothing was changed. Import with --yes.",

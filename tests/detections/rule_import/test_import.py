@@ -301,3 +301,42 @@ def test_the_public_rules_load_whole(look, load):
     assert (len(look(archive).new), refusals(look(archive))) == (1287, [])
     assert len(load(archive).new) == 1287
     assert (len(look(archive).unchanged), Rule.objects.filter(enabled=True).count()) == (1287, 0)
+
+
+def test_exceptions_of_an_export_are_listed_for_their_own_import(store, admin, tmp_path):
+    item = exception_item() | {
+        "expire_time": "2027-01-01T00:00:00.000Z",
+        "entries": [
+            {"field": "process.name", "operator": "included", "type": "match", "value": "a.exe"},
+            {"field": "user.id", "operator": "excluded", "type": "match_any", "value": ["S-1", "S-2"]},
+            {
+                "field": "dll",
+                "type": "nested",
+                "entries": [{"field": "name", "operator": "included", "type": "wildcard", "value": "x*"}],
+            },
+        ],
+    }
+    path = tmp_path / "export.ndjson"
+    path.write_text(lines(rule_values("a"), exception_list(), item, closing_line(1, 1, 1)))
+    found = rule_import.preview([path], actor=admin)
+    assert [(one.is_item, one.list_id, one.name, one.entries) for one in found.exceptions] == [
+        (False, "l1", "A list", ""),
+        (
+            True,
+            "l1",
+            "An item",
+            "process.name match a.exe and user.id not match any S-1, S-2 and dll with (name wildcard x*)",
+        ),
+    ]
+    assert len(found.wanted) == 1
+
+
+def test_a_saved_query_loads_with_its_guide_and_does_not_run(store, admin, tmp_path):
+    path = tmp_path / "export.ndjson"
+    saved = rule_values("s", type="saved_query", language="kuery", saved_id="x", note="# Look")
+    del saved["query"]
+    path.write_text(lines(saved, closing_line(1)))
+    found = rule_import.preview([path], actor=admin)
+    assert (found.refused, dict(found.not_runnable)) == ((), {"saved_query": 1})
+    (rule,) = rule_import.apply(found, actor=admin).new
+    assert (rule.type, rule.is_runnable, rule.current.note) == ("saved_query", False, "# Look")
