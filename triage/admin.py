@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from detections.read_only_admin import ReadOnlyAdmin
 from triage import exception_admin  # noqa: F401 -- importing it registers its models
@@ -25,6 +27,7 @@ from triage.models import (
     Note,
     NoteVersion,
     Occurrence,
+    OverlayProposal,
     PivotRun,
     Question,
 )
@@ -89,3 +92,18 @@ class QuestionAdmin(ReadOnlyAdmin):
 class RecordAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return ["pk", "__str__"]
+
+
+@admin.register(OverlayProposal)
+class OverlayProposalAdmin(ReadOnlyAdmin):
+    """Overlays are written and decided on the rule's own pages, where they are tried first."""
+
+    list_display = ["rule", "number", "state", "last_edited_by", "approved_by", "updated_at", "page"]
+    list_filter = ["state"]
+    search_fields = ["rule__name", "reason"]
+    list_select_related = ["rule", "last_edited_by", "approved_by"]
+
+    @admin.display(description="page")
+    def page(self, row: OverlayProposal) -> str:
+        link = reverse("overlay", args=[row.rule_id, row.number])
+        return format_html('<a href="{}">Open</a>', link)

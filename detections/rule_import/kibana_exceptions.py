@@ -32,7 +32,7 @@ def kibana_exceptions(lines: Iterable[str]) -> Iterator[KibanaException]:
 
 
 def _entry(entry: Any, *, is_inner: bool = False) -> str:
-    """One condition, of Kibana's sorts: match, match_any, exists, wildcard, list, and nested one level deep."""
+    """One condition: match, match_any, exists, wildcard, list, and nested one level deep, as Kibana has."""
     if not isinstance(entry, dict):
         return str(entry)
     field, sort = str(entry.get("field", "")), str(entry.get("type", ""))

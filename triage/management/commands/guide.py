@@ -75,7 +75,9 @@ def _material(rule: str) -> tuple[str, str, list[dict[str, Any]], str]:
     version = _installed(rule).current
     if version is None:
         raise CommandError(f"{rule} has no version. Load its rule file again.")
-    return version.rule.name, version.note, list(version.transforms), version.overlay
+    newest = version.guides.order_by("-number").first()
+    overlay = newest.overlay if newest is not None else version.overlay
+    return version.rule.name, version.note, list(version.transforms), overlay
 
 
 def _installed(rule: str) -> Rule:
