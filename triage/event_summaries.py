@@ -32,6 +32,7 @@ def summary_of(row: Evidence, case_id: int, case_host: str) -> EventSummary:
     return EventSummary(
         evidence=row,
         case_id=case_id,
+        pivot_id=row.pivot_id,
         identity=row.identity,
         event_at=row.event_at,
         host=(ecs.text(document, "host.name") or ecs.text(document, "host.id"))[:255],

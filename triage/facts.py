@@ -270,7 +270,7 @@ def _reached(case: Case, runs: Sequence[PivotRun]) -> tuple[tuple[Reached, ...],
     From the summaries of what the alert and the network and DNS pivots froze, earliest first.
     """
     wanted = [run.pk for run in runs if is_alert(run) or {"connection", "dns"} & set(run.kinds)]
-    seen = EventSummary.objects.filter(case=case, evidence__pivot__in=wanted).order_by()
+    seen = EventSummary.objects.filter(case=case, pivot__in=wanted).order_by()
     found = _earliest(seen, "remote")
     names: dict[str, dict[str, None]] = {}
     if found:

@@ -6,8 +6,9 @@ A process that is only named, by a child, is *unseen*: it is drawn, and nothing 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, NamedTuple, cast
 
-from django.db.models import Count
+from django.db.models import Count, Max
 
 from detections import ecs
 from detections.ecs import Document
@@ -22,6 +23,21 @@ MOST_DEPTH = 4
 MOST_CHILDREN = 6
 # A tree larger than this is listed no further; it says so.
 MOST_NODES = 400
+
+
+class _Told(NamedTuple):
+    """What the tree reads of a process event; named as the columns are."""
+
+    evidence: int
+    event_at: datetime
+    is_start: bool
+    is_end: bool
+    process_key: str
+    process_name: str
+    pid: str
+    parent_key: str
+    parent_name: str
+    parent_pid: str
 
 
 @dataclass(slots=True)
@@ -111,35 +127,37 @@ def process_tree(
 def _processes(case: Case, runs: Sequence[PivotRun]) -> tuple[dict[str, Process], str]:
     """Every process that an event names, and the key of the alert's."""
     own = {run.pk for run in runs if is_alert(run)}
-    rows = EventSummary.objects.filter(case=case, evidence__pivot__in=[run.pk for run in runs])
-    told = rows.exclude(process_key="").filter(kind=_K.PROCESS).order_by("event_at", "evidence")
+    rows = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs])
+    rows = rows.exclude(process_key="")
     found: dict[str, Process] = {}
-    for summary in told:
-        _take(found, summary)
-    counted = rows.exclude(process_key="").order_by().values("process_key", "process_name", "pid", "kind")
-    for row in counted.annotate(how_many=Count("identity", distinct=True)):
+    told = rows.filter(kind=_K.PROCESS).order_by("event_at", "evidence")
+    for summary in told.values_list(*_Told._fields):
+        _take(found, _Told(*summary))
+    names = {"name": Max("process_name"), "number": Max("pid"), "how_many": Count("identity", distinct=True)}
+    grouped = rows.order_by().values("process_key", "kind").annotate(**names)
+    for row in cast("list[dict[str, Any]]", grouped):
         one = found.setdefault(row["process_key"], Process(row["process_key"]))
-        one.name, one.pid = one.name or row["process_name"], one.pid or row["pid"]
+        one.name, one.pid = one.name or row["name"], one.pid or row["number"]
         one.is_named_only = False
         if row["kind"] in COUNTED:
-            one.counts[row["kind"]] = one.counts.get(row["kind"], 0) + row["how_many"]
+            one.counts[row["kind"]] = row["how_many"]
     for one in list(found.values()):
         if one.parent_key in found and one.parent_key != one.key:
             found[one.parent_key].children.append(one.key)
-    centre = rows.filter(evidence__pivot__in=own).exclude(process_key="").order_by("event_at").first()
-    return found, centre.process_key if centre else ""
+    centre = rows.filter(pivot__in=own).order_by("event_at").values_list("process_key", flat=True)
+    return found, centre.first() or ""
 
 
-def _take(found: dict[str, Process], summary: EventSummary) -> None:
+def _take(found: dict[str, Process], summary: _Told) -> None:
     """What a process event says of its process, and of the parent that it names."""
     one = found.setdefault(summary.process_key, Process(summary.process_key))
     one.name, one.pid = summary.process_name or one.name, summary.pid or one.pid
     one.parent_key = one.parent_key or summary.parent_key
     if summary.is_start and not one.is_seen:
-        one.is_seen, one.started_at, one.row = True, summary.event_at, summary.pk
+        one.is_seen, one.started_at, one.row = True, summary.event_at, summary.evidence
     if summary.is_end:
         one.ended_at = summary.event_at
-    one.row = one.row or summary.pk
+    one.row = one.row or summary.evidence
     if summary.parent_key:
         parent = found.setdefault(summary.parent_key, Process(summary.parent_key))
         parent.name, parent.pid = parent.name or summary.parent_name, parent.pid or summary.parent_pid

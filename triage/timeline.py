@@ -22,7 +22,7 @@ from triage.models import Case, CheckResult, EventSummary, Evidence, PivotRun
 _K = TelemetryKind
 LANES = (_K.ALERT, _K.LOGON, _K.PROCESS, _K.CONNECTION, _K.DNS, _K.FILE, _K.LIBRARY, _K.REGISTRY)
 # Marks in one lane; what falls between two of them is drawn as one mark with a number.
-PLACES = 120
+PLACES = 90
 # A window that nobody chose: everything, or if that is long, what surrounds the alert.
 ALL_UP_TO = timedelta(minutes=15)
 BEFORE_ALERT, AFTER_ALERT = timedelta(minutes=2), timedelta(minutes=5)
@@ -187,10 +187,10 @@ def _alert_item(case: Case, row: int, at: datetime) -> Item:
 
 
 def _summaries(case: Case, runs: Sequence[PivotRun]) -> "QuerySet[EventSummary, tuple[Any, ...]]":
-    wanted = EventSummary.objects.filter(case=case, evidence__pivot__in=[run.pk for run in runs])
+    wanted = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs])
     columns = (
         "evidence",
-        "evidence__pivot",
+        "pivot",
         "identity",
         "event_at",
         "kind",

@@ -51,6 +51,14 @@ class Migration(migrations.Migration):
                         to="triage.case",
                     ),
                 ),
+                (
+                    "pivot",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="summaries",
+                        to="triage.pivotrun",
+                    ),
+                ),
             ],
             options={
                 "verbose_name_plural": "event summaries",

@@ -7,7 +7,7 @@ from django.db import models
 from detections.models.visibility import VisibleQuerySet
 from triage.enums import ObservableType
 from triage.models.case import Case
-from triage.models.evidence import Evidence
+from triage.models.evidence import Evidence, PivotRun
 
 
 class EventSummary(models.Model):
@@ -22,6 +22,7 @@ class EventSummary(models.Model):
         Evidence, primary_key=True, on_delete=models.PROTECT, related_name="summary"
     )
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="event_summaries")
+    pivot = models.ForeignKey(PivotRun, on_delete=models.PROTECT, related_name="summaries")
     identity = models.CharField(max_length=64)
     event_at = models.DateTimeField()
     host = models.CharField(max_length=255, blank=True)

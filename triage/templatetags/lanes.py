@@ -164,11 +164,12 @@ def _lane(at: int, lane: Lane) -> SafeString:
 
 def _marks(at: int, lane: Lane, case: Case) -> SafeString:
     shares = [mark.share for mark in lane.marks]
+    page = reverse("case_timeline", args=[case.pk])
     return format_html_join(
         "",
         "{}",
         (
-            (_mark(mark, at * HEIGHT + HEIGHT // 2, case, _room(shares, number)),)
+            (_mark(mark, at * HEIGHT + HEIGHT // 2, page, _room(shares, number)),)
             for number, mark in enumerate(lane.marks)
         ),
     )
@@ -180,9 +181,9 @@ def _room(shares: Sequence[float], number: int) -> float:
     return (following - shares[number]) * _PIXELS - 24
 
 
-def _mark(mark: Mark, y: int, case: Case, room: float) -> SafeString:
+def _mark(mark: Mark, y: int, page: str, room: float) -> SafeString:
+    """page: the address of the timeline; that of a row's document continues it."""
     x, item = percent(mark.share), mark.first
-    page = reverse("case_timeline", args=[case.pk])
     if len(mark.items) > 1:
         return _cluster(mark, x, y, page)
     label = _label(item)
@@ -200,7 +201,7 @@ def _mark(mark: Mark, y: int, case: Case, room: float) -> SafeString:
         '<a class="mark" href="{}?row={}#doc" data-row="{}" data-at="{}"><title>{}</title>{}{}</a>',
         page,
         item.row,
-        reverse("timeline_row", args=[case.pk, item.row]),
+        f"{page}{item.row}/",
         item.at.isoformat(),
         spoken(item),
         shape,

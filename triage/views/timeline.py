@@ -16,7 +16,7 @@ from triage.timeline import Timeline
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
 
-ROWS_A_PAGE = 50
+ROWS_A_PAGE = 40
 _HOW = "Write times in UTC, as 2026-03-18T09:41:06.520, the earlier one first."
 _UNFOLDED = {"depth": 40, "width": 400}
 # A field holds milliseconds; the last one belongs to the stretch as a whole.
