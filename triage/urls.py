@@ -43,6 +43,7 @@ urlpatterns = [
     path("cases/<int:pk>/timeline/", timeline.case_timeline, name="case_timeline"),
     path("cases/<int:pk>/timeline/<int:row>/", timeline.timeline_row, name="timeline_row"),
     path("cases/<int:pk>/observables/", observables.case_observables, name="case_observables"),
+    path("cases/<int:pk>/related/", observables.case_related, name="case_related"),
     path("cases/<int:pk>/observables.<str:form>", observables.observables_file, name="observables_file"),
     path("cases/<int:pk>/journal/", case.case_journal, name="case_journal"),
     path("cases/<int:pk>/storm/", storms.storm, name="storm"),

@@ -120,4 +120,10 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddIndex(
+            model_name="evidence",
+            index=models.Index(
+                condition=models.Q(("pinned_at__isnull", False)), fields=["pivot"], name="evidence_pinned"
+            ),
+        ),
     ]

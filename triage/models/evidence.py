@@ -113,6 +113,9 @@ class Evidence(models.Model):
         verbose_name_plural = "evidence"
         ordering = ["pivot", "position"]
         constraints = [models.UniqueConstraint(fields=["pivot", "position"], name="evidence_position")]
+        indexes = [
+            models.Index(fields=["pivot"], condition=Q(pinned_at__isnull=False), name="evidence_pinned")
+        ]
 
 
 class CheckResult(models.Model):

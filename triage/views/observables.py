@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from triage import observables, related
@@ -20,6 +20,8 @@ from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
 
 ROWS_A_PAGE = 100
+SIDE_CASES = 3
+SIDE_ALERTS = 3
 _LABELS = {
     ObservableType.IP: "Addresses",
     ObservableType.DOMAIN: "Domains",
@@ -104,6 +106,22 @@ def _ask(case: Case, one: Observable) -> str:
             query = urlencode({"field": field, "value": value}, errors="replace")
             return f"{reverse('case_value', args=[case.pk])}?{query}"
     return ""
+
+
+@page
+def case_related(request: Asked, pk: int) -> HttpResponse:
+    """What else has to do with the case, for the column at the right; it comes after the page."""
+    case = load(request, pk)
+    if not request.htmx:
+        return redirect(f"{reverse('case_observables', args=[pk])}#related")
+    alerts, total = related.related_alerts(case, actor=request.actor, most=SIDE_ALERTS)
+    context = {
+        "case": case,
+        "related_cases": related.related_cases(case, actor=request.actor, most=SIDE_CASES),
+        "related_alerts": alerts,
+        "related_alerts_total": total,
+    }
+    return render(request, "cases/related_side.html", context)
 
 
 @page

@@ -4,6 +4,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pytest
+from django.urls import reverse
 
 from tests.factories import cases
 from triage.enums import ObservableType as T
@@ -67,3 +68,14 @@ def test_alerts_of_the_host_within_48_hours_of_any_rule(make_case, rule, analyst
     found, total = related_alerts(case, actor=analyst)
     assert [one.alert.alert_id for one in found] == ["other rule", "near"]
     assert (total, found[0].hidden_by, found[0].case) == (2, "", None)
+
+
+def test_the_right_column_names_the_first_few(as_analyst, make_case, has):
+    one, other = make_case(1), make_case(2)
+    for case in (one, other):
+        has(case, T.DOMAIN, "rare.example")
+    address = reverse("case_related", args=[one.pk])
+    page = as_analyst.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert other.number in page
+    assert "rare[.]example" in page
+    assert as_analyst.get(address).url == reverse("case_observables", args=[one.pk]) + "#related"
