@@ -22,9 +22,10 @@ from triage.models import Case, CheckResult, EventSummary, Evidence, PivotRun
 _K = TelemetryKind
 LANES = (_K.ALERT, _K.LOGON, _K.PROCESS, _K.CONNECTION, _K.DNS, _K.FILE, _K.LIBRARY, _K.REGISTRY)
 # Marks in one lane; what falls between two of them is drawn as one mark with a number.
-PLACES = 90
-# A window that nobody chose: everything, or if that is long, what surrounds the alert.
-ALL_UP_TO = timedelta(minutes=15)
+PLACES = 48
+# A window that nobody chose: everything, or if that is long, the burst of events that the alert is part of.
+ALL_UP_TO = timedelta(seconds=20)
+BURST_ENDS = timedelta(seconds=10)
 BEFORE_ALERT, AFTER_ALERT = timedelta(minutes=2), timedelta(minutes=5)
 _LEAST = timedelta(milliseconds=10)
 _STEPS = (
@@ -217,10 +218,22 @@ def _widened(start: datetime, end: datetime) -> Window:
 
 
 def _around(items: Sequence[Item], whole: Window) -> Window:
-    own = [item.at for item in items if item.is_of_alert]
+    """From the first alert outward, as long as one event follows the other closely."""
+    own = [at for at, item in enumerate(items) if item.is_of_alert]
     if not own:
         return whole
-    return Window(max(whole.start, own[0] - BEFORE_ALERT), min(whole.end, own[-1] + AFTER_ALERT))
+    first = last = own[0]
+    while first and _close(items, first - 1) and items[own[0]].at - items[first - 1].at < BEFORE_ALERT:
+        first -= 1
+    while (
+        last + 1 < len(items) and _close(items, last) and items[last + 1].at - items[own[0]].at < AFTER_ALERT
+    ):
+        last += 1
+    return _widened(items[first].at, items[last].at)
+
+
+def _close(items: Sequence[Item], at: int) -> bool:
+    return items[at + 1].at - items[at].at < BURST_ENDS
 
 
 def _share(moment: datetime, window: Window) -> float:
@@ -272,7 +285,8 @@ def _silence(case: Case, runs: Sequence[PivotRun], kind: TelemetryKind, total: i
         return "Not looked for", False
     if entry["present"]:
         return "None frozen; the host reports them", False
-    return missing_sentence(entry, case.host_name or case.host_id).capitalize(), True
+    sentence = missing_sentence(entry, case.host_name or case.host_id)
+    return sentence[:1].upper() + sentence[1:], True
 
 
 def row_of(case: Case, number: int, *, actor: Actor) -> Evidence | None:

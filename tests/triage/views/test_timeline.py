@@ -81,11 +81,21 @@ def test_many_events_become_marks_with_numbers_and_none_is_lost(frozen):
     assert sum(len(mark.items) for mark in marks) == 400
 
 
-def test_a_long_case_opens_around_the_alert(frozen):
-    shown = drawn(frozen((0, started("p")), (7200, wrote("p"))))
+def test_a_long_case_opens_on_the_burst_around_the_alert(frozen):
+    shown = drawn(
+        frozen(
+            (0, started("p")),
+            (-5, wrote("p", "a")),
+            (8, wrote("p", "b")),
+            (17, wrote("p", "c")),
+            (60, wrote("p")),
+        )
+    )
     assert shown.window == shown.around
-    assert shown.in_view == 2
-    assert len(shown.within(AT, AT + timedelta(hours=3))) == 3
+    assert [item.at - AT for item in shown.within(None, None)] == [
+        timedelta(seconds=n) for n in (-5, 0, 0, 8, 17)
+    ]
+    assert len(shown.within(AT, AT + timedelta(hours=3))) == 5
 
 
 def test_a_window_is_drawn_as_asked(frozen):
