@@ -51,6 +51,18 @@ class Judged:
         return [one for one in self.differences if one.bearing is Bearing.WEAKER]
 
 
+@dataclass
+class Edit:
+    """The editor's state. row: what is written over; theirs: what somebody else saved meanwhile."""
+
+    text: str
+    reason: str
+    row: OverlayProposal | None = None
+    theirs: OverlayProposal | None = None
+    refused: tuple[str, ...] = ()
+    status: int = 200
+
+
 @page
 @require_http_methods(["GET", "POST"])
 def rule_overlay(request: Asked, pk: int) -> HttpResponse:
@@ -62,66 +74,72 @@ def rule_overlay(request: Asked, pk: int) -> HttpResponse:
         messages.warning(request, "The rule has no version, so it has no guide. Load its rule file again.")
         return redirect("rule", pk=pk)
     row = _draft(request, rule)
-    text = row.text if row else base.overlay or START
-    reason = row.reason if row else ""
-    faults: tuple[str, ...] = ()
-    status, theirs = 200, None
-    if request.method == "POST":
-        text, reason = request.POST.get("text", "").replace("\r\n", "\n"), request.POST.get("reason", "")
-        version = _number(request.POST.get("version", ""))
-        try:
-            row = _saved(request, rule, row, text, reason, version)
-        except StaleEditError as stale:
-            faults, status = (
-                (str(stale), "Your text is below as you typed it. Save it again to keep it."),
-                409,
-            )
-            theirs = stale.theirs if isinstance(stale.theirs, OverlayProposal) else None
-            row = theirs or _draft(request, rule)
-        except RuleFileError as broken:
-            count = len(broken.faults)
-            faults = (f"It is kept as a draft, and not proposed: {count} faults are listed below.",)
-            status, row = 422, _draft(request, rule, newest=True)
-        except TriageError as refused:
-            faults, status, row = (str(refused),), 422, _draft(request, rule, newest=True)
-        else:
-            return (
-                redirect("overlay", pk=pk, number=row.number)
-                if row.state != ProposalState.DRAFT
-                else (redirect(f"{request.path}?number={row.number}"))
-            )
+    if request.method == "GET":
+        edit = Edit(row.text if row else base.overlay or START, row.reason if row else "", row)
+        return _editor(request, rule, base, edit)
+    edit = _written(request, rule, row)
+    if edit.row is None or edit.status != 200:
+        return _editor(request, rule, base, edit)
+    if edit.row.state == ProposalState.DRAFT:
+        return redirect(f"{request.path}?number={edit.row.number}")
+    return redirect("overlay", pk=pk, number=edit.row.number)
+
+
+def _written(request: Asked, rule: Rule, row: OverlayProposal | None) -> Edit:
+    """What came of a POST. A text is kept before it is judged, so that no fault of it loses it."""
+    edit = Edit(request.POST.get("text", "").replace("\r\n", "\n"), request.POST.get("reason", ""), row)
+    try:
+        edit.row = overlay_proposals.save_draft(
+            rule,
+            text=edit.text,
+            reason=edit.reason,
+            actor=request.actor,
+            proposal=row,
+            version=_number(request.POST.get("version", "")),
+        )
+        if request.POST.get("act") == "propose":
+            edit.row = overlay_proposals.propose(edit.row, actor=request.actor, version=edit.row.version)
+    except StaleEditError as stale:
+        edit.status = 409
+        edit.refused = (str(stale), "Your text is below as you typed it. Save it to keep it.")
+        if isinstance(stale.theirs, OverlayProposal):
+            edit.row = edit.theirs = stale.theirs
+    except RuleFileError as broken:
+        count = len(broken.faults)
+        edit.status = 422
+        edit.refused = (f"It is kept as a draft, and not proposed: {count} faults are listed below.",)
+    except TriageError as refused:
+        edit.status, edit.refused = 422, (str(refused),)
+    else:
+        _told(request, edit.row)
+    return edit
+
+
+def _told(request: Asked, row: OverlayProposal) -> None:
+    if row.state == ProposalState.PROPOSED:
+        messages.success(request, "Proposed. Another person has to approve it before it is in force.")
+    else:
+        messages.success(request, "The draft is kept. Nothing is in force by it.")
+
+
+def _editor(request: Asked, rule: Rule, base: GuideVersion, edit: Edit) -> HttpResponse:
     return render(
         request,
         "rules/overlay_edit.html",
         {
             "rule": rule,
             "base": base,
-            "row": row,
-            "text": text,
-            "reason": reason,
-            "faults": faults,
-            "theirs": theirs,
+            "row": edit.row,
+            "text": edit.text,
+            "reason": edit.reason,
+            "faults": edit.refused,
+            "theirs": edit.theirs,
             "cases": overlay_trial.cases_to_try(rule, actor=request.actor),
             "history": _history(request, rule),
-            "judged": _judged(request, rule, base, text, _case(request, rule)),
+            "judged": _judged(request, rule, base, edit.text, _case(request, rule)),
         },
-        status=status,
+        status=edit.status,
     )
-
-
-def _saved(
-    request: Asked, rule: Rule, row: OverlayProposal | None, text: str, reason: str, version: int
-) -> OverlayProposal:
-    """The draft as it was typed; proposed, if that was asked for. A text is kept before it is judged."""
-    made = overlay_proposals.save_draft(
-        rule, text=text, reason=reason, actor=request.actor, proposal=row, version=version
-    )
-    if request.POST.get("act") == "propose":
-        made = overlay_proposals.propose(made, actor=request.actor, version=made.version)
-        messages.success(request, "Proposed. Another person has to approve it before it is in force.")
-    else:
-        messages.success(request, "The draft is kept. Nothing is in force by it.")
-    return made
 
 
 @page
@@ -202,13 +220,13 @@ def _rule(request: Asked, pk: int) -> Rule:
     return get_object_or_404(Rule.objects.visible_to(request.actor).select_related("current"), pk=pk)
 
 
-def _draft(request: Asked, rule: Rule, *, newest: bool = False) -> OverlayProposal | None:
+def _draft(request: Asked, rule: Rule) -> OverlayProposal | None:
     """The overlay that is being written: the one named, else the person's own newest draft."""
     rows = OverlayProposal.objects.visible_to(request.actor).filter(
         rule=rule, state__in=[ProposalState.DRAFT, ProposalState.PROPOSED]
     )
     number = _number(request.POST.get("number") or request.GET.get("number") or "")
-    if number and not newest:
+    if number:
         return rows.filter(number=number).first()
     return rows.filter(last_edited_by=request.user, state=ProposalState.DRAFT).order_by("-number").first()
 
