@@ -182,7 +182,7 @@ class BackTestState(TextChoices):
 
 
 class ProposalState(TextChoices):
-    """States of a guide overlay that somebody wrote. `approved` is the one in force; a rule has one at most."""
+    """States of a guide overlay that somebody wrote. `approved` is in force; a rule has one at most."""
 
     DRAFT = "draft"
     PROPOSED = "proposed"

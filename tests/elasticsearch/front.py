@@ -24,7 +24,8 @@ from detections.eql.parser import parse
 from detections.errors import EqlError, EqlSyntaxError
 
 KNOWN_BODY = {
-    "query", "filter", "size", "timestamp_field", "tiebreaker_field", "event_category_field", "result_position",
+    "query", "filter", "size", "timestamp_field", "tiebreaker_field", "event_category_field",
+    "result_position",
     "fetch_size", "fields", "runtime_mappings", "max_samples_per_key", "keep_alive", "keep_on_completion",
     "wait_for_completion_timeout", "allow_partial_search_results", "allow_partial_sequence_results",
 }  # fmt: skip
