@@ -58,7 +58,9 @@ def closed_cases_have_reasons() -> Iterator[str]:
             yield f"{case.number} is closed without a reason."
         is_unproven = case.disposition in cases.OVERRIDABLE and (case.pk, case.disposition) not in overridden
         if is_unproven and _is_unanswered(case):
-            yield f"{case.number} is closed as {case.disposition}: a question is not lowered, no override."
+            yield (
+                f"{case.number} is closed as {case.disposition} with a question not lowered and no override."
+            )
 
 
 def _is_unanswered(case: Case) -> bool:

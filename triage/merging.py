@@ -150,8 +150,9 @@ def _check_undo(row: CaseMerge, source: Case, target: Case, moved: Sequence[int]
     blocking = Case.objects.not_closed().filter(key=source.key).exclude(pk=source.pk).first()
     if blocking is not None:
         raise TriageError(
-            f"{blocking.number} was opened on the activity of {source.number} meanwhile, and one activity "
-            f"has one open case. Merge {blocking.number} into {target.number}, or close it, then undo."
+            f"{blocking.number} was opened on the same activity as {source.number} meanwhile, and one "
+            f"activity has one open case. Merge {blocking.number} into {target.number}, or close it, "
+            "then undo."
         )
 
 

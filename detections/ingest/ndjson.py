@@ -82,11 +82,11 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 def _event(line: bytes, number: int, name: str, clock: Clock) -> MappedEvent | RecordError:
     try:
-        line = line.strip()
-        whole = _parsed(line)
+        text = line.strip()
+        whole = _parsed(text)
         value, document_id = _unwrapped(whole)
         record_id = document_id or str(value.get("_id") or f"L{number}")
-        event = _event_of(value, document_id, f"{name}:{number}", clock, line if value is whole else b"")
+        event = _event_of(value, document_id, f"{name}:{number}", clock, text if value is whole else b"")
     except RecordError as error:
         return RecordError(str(error), position=f"line {number}", raw=line.decode(errors="backslashreplace"))
     # `dataclasses.replace` takes three times as long, and this runs once an event.

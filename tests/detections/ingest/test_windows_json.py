@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detections import ecs
@@ -213,6 +213,8 @@ anything = st.recursive(
 )
 
 
+# Building the recursive strategy for the first time takes seconds on a busy machine.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(base=st.sampled_from([FLAT, RAW, RAW["winlog"]]), changes=st.data())
 def test_whatever_stands_in_an_event_it_is_mapped_or_refused(base, changes):
     names = changes.draw(st.lists(st.sampled_from(sorted(base)), max_size=3))
