@@ -4,10 +4,10 @@ Reads event summaries, never documents. An event that several pivots froze stand
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -36,9 +36,11 @@ _STEPS = (
 _TICKS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An event on the timeline. row: the evidence row that it opens. is_elsewhere: of another host."""
+class Item(NamedTuple):
+    """An event on the timeline. row: the evidence row that it opens. is_elsewhere: of another host.
+
+    A tuple, since a page makes thousands of them.
+    """
 
     row: int
     identity: str
@@ -153,7 +155,7 @@ def _items(case: Case, runs: Sequence[PivotRun]) -> Iterable[Item]:
         is_own = pivot in own
         if earlier is not None and (earlier.is_of_alert or not is_own):
             if row in fired and not earlier.is_fired:
-                held[identity] = replace(earlier, is_fired=True)
+                held[identity] = earlier._replace(is_fired=True)
             continue
         is_fired = row in fired or (earlier is not None and earlier.is_fired)
         held[identity] = _item(case, row, identity, rest, is_own, is_fired)

@@ -44,7 +44,7 @@ def case_assign(request: Asked, pk: int) -> HttpResponse:
 @page
 def case_evidence(request: Asked, pk: int) -> HttpResponse:
     shown = CasePage(load(request, pk), request.actor)
-    found = cards(shown.runs, shown.guide, most=8)
+    found = cards(shown.runs, shown.guide, most=5)
     occurrences = shown.case.occurrences.select_related("alert").order_by("pk")
     context = {
         **shown.context("evidence"),
