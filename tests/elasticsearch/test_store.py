@@ -131,13 +131,9 @@ def test_native_eql_counts_what_touches_the_region(both):
         f'[process where host.id == "{host}" and process.name == "b.exe"]'
     )
     region = Region(at(10), at(60), 1, 1)
-    found = [
-        [
-            names(match.events)
-            for match in one.search_eql([search_of(text, reach=60)], region, limit=5)[0].matches
-        ]
-        for one in (store, embedded)
-    ]
+    answers = [one.search_eql([search_of(text, reach=60)], region, limit=5)[0] for one in (store, embedded)]
+    assert [answer.error for answer in answers] == ["", ""]
+    found = [[names(match.events) for match in answer.matches] for answer in answers]
     assert found == [[["a", "b"]], [["a", "b"]]]
 
 

@@ -85,7 +85,7 @@ class EqlSearcher:
     def _once(self, search: EqlSearch, indices: Sequence[str], region: Region) -> EqlAnswer:
         clock = CREATED if search.basis is TimeBasis.CLOCK_REPAIRED else search.timestamp_field
         size = min(self.limit + 1, LARGEST_SIZE)
-        body = _body(search, region, clock, size)
+        asked = _parameters(search, region, clock, size)
         client = self.connection.client(Access.DETECT, f"rule {search.key}")
         if self.timeout is not None:
             client = client.options(request_timeout=self.timeout.total_seconds())
@@ -96,7 +96,7 @@ class EqlSearcher:
                 allow_partial_search_results=False,
                 allow_partial_sequence_results=False,
                 ignore_unavailable=False,
-                body=body,
+                **asked,
             ),
         ).body
         require_whole(answer)
@@ -109,11 +109,11 @@ class EqlSearcher:
         )
 
 
-def _body(search: EqlSearch, region: Region, clock: str, size: int) -> dict[str, Any]:
+def _parameters(search: EqlSearch, region: Region, clock: str, size: int) -> dict[str, Any]:
     settled = max(region.until, datetime.now(UTC) - SETTLE)
     after = None if region.after is None else region.after - search.reach
     window = between(field=clock, after=after, until=min(region.until + search.reach, settled))
-    body: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "query": search.text,
         "filter": window,
         "size": size,
@@ -121,10 +121,10 @@ def _body(search: EqlSearch, region: Region, clock: str, size: int) -> dict[str,
         "event_category_field": search.event_category_field,
     }
     if not isinstance(search.query, SampleQuery):
-        body["result_position"] = "head"
+        asked["result_position"] = "head"
     if search.tiebreaker_field:
-        body["tiebreaker_field"] = search.tiebreaker_field
-    return body
+        asked["tiebreaker_field"] = search.tiebreaker_field
+    return asked
 
 
 def _matches(hits: dict[str, Any], search: EqlSearch) -> list[Match]:

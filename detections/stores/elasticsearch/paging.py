@@ -30,7 +30,7 @@ def page(connection: Connection, indices: Sequence[str], query: Mapping[str, Any
     try:
         while True:
             size = min(ROWS_A_REQUEST, limit - len(events))
-            answer = connection.ask(WHAT, partial(client.search, body=_body(query, pit, size, last))).body
+            answer = connection.ask(WHAT, partial(client.search, **_parameters(query, pit, size, last))).body
             require_whole(answer)
             hits = answer["hits"]["hits"]
             if last is None:
@@ -46,8 +46,8 @@ def page(connection: Connection, indices: Sequence[str], query: Mapping[str, Any
     return Page(tuple(events), total, Completeness(tuple(indices), rows=total, truncated=total > len(events)))
 
 
-def _body(query: Mapping[str, Any], pit: str, size: int, last: Any) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def _parameters(query: Mapping[str, Any], pit: str, size: int, last: Any) -> dict[str, Any]:
+    asked: dict[str, Any] = {
         "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
         "query": query,
         "size": size,
@@ -57,4 +57,4 @@ def _body(query: Mapping[str, Any], pit: str, size: int, last: Any) -> dict[str,
         ],
         "track_total_hits": last is None,
     }
-    return body if last is None else {**body, "search_after": last}
+    return asked if last is None else {**asked, "search_after": last}

@@ -161,7 +161,7 @@ class ElasticsearchStore:
         indices = ",".join(self._indices())
         answer = self.connection.ask(
             "count events",
-            lambda: client.search(index=indices, body=dict(body), allow_partial_search_results=False),
+            lambda: client.search(index=indices, allow_partial_search_results=False, **body),
         ).body
         require_whole(answer)
         whole: Mapping[str, Any] = answer
