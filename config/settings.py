@@ -182,6 +182,7 @@ EVENTS_DIR = DATA_DIR / "events"
 UPLOADS_DIR = DATA_DIR / "uploads"
 ELASTICSEARCH_URL: str = env.str("ELASTICSEARCH_URL", default="").strip().rstrip("/")
 ELASTICSEARCH_INDICES: list[str] = env.list("ELASTICSEARCH_INDICES", default=["logs-*", "winlogbeat-*"])
+ELASTICSEARCH_TIERS_LEFT_OUT: list[str] = env.list("ELASTICSEARCH_TIERS_LEFT_OUT", default=[])
 ELASTICSEARCH_CA_FILE: str = env.str("ELASTICSEARCH_CA_FILE", default="")
 ELASTICSEARCH_FINGERPRINT: str = env.str("ELASTICSEARCH_FINGERPRINT", default="")
 ELASTICSEARCH_VERIFY = _flag("ELASTICSEARCH_VERIFY", default=True)
@@ -197,7 +198,10 @@ def _credential(prefix: str) -> dict[str, str]:
 
 ELASTICSEARCH_CREDENTIALS = {
     "all": _credential("ELASTICSEARCH"),
-    **{access: _credential(f"ELASTICSEARCH_{access.upper()}") for access in ("detect", "pivot", "write")},
+    **{
+        access: _credential(f"ELASTICSEARCH_{access.upper()}")
+        for access in ("detect", "pivot", "write", "canary", "setup")
+    },
 }
 BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
@@ -245,5 +249,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "config.logs.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    # The client would tell every request.
+    "loggers": {"elastic_transport": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

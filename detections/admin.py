@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     RuleBase = admin.ModelAdmin[Rule]
 else:
     RuleBase = admin.ModelAdmin
+
+CLUSTER = "In the cluster"
 
 
 @admin.register(Rule)
@@ -87,12 +90,18 @@ class RuleAdmin(RuleBase):
                 ]
             },
         ),
+        (CLUSTER, {"fields": ["true_up", "clock_repaired"]}),
         ("Searched so far", {"fields": ["covered_until", "mark", "last_run_at", "due_since"]}),
     ]
     actions = None
 
     class Media:
         js = ["js/rule_form.js"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Rule | None = None) -> Any:
+        """What concerns a cluster is asked only where there is one."""
+        shown = super().get_fieldsets(request, obj)
+        return [one for one in shown if settings.ELASTICSEARCH_URL or one[0] != CLUSTER]
 
     @admin.display(description="lag tolerance")
     def lag_tolerance(self, rule: Rule) -> str:
@@ -127,6 +136,8 @@ class RuleAdmin(RuleBase):
             lookback_seconds=wanted["lookback_seconds"],
             max_cases=wanted["max_cases"],
             settle_seconds=wanted["settle_seconds"],
+            true_up=wanted.get("true_up"),
+            clock_repaired=wanted.get("clock_repaired"),
         )
         saved = schedules.set_enabled(obj, wanted["enabled"], actor=actor)
         obj.refresh_from_db()

@@ -131,6 +131,7 @@ def _event(event: StoredEvent) -> dict[str, Any]:
         "ingest": event.ingest,
         "arrived_at": event.arrived_at.isoformat(),
         "document": event.document,
+        **({"origin": event.origin} if event.origin else {}),
     }
 
 

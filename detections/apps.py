@@ -11,6 +11,7 @@ class DetectionsConfig(AppConfig):
 
     def ready(self) -> None:
         from detections import (  # noqa: F401 -- they register themselves
+            alert_copies,
             back_search,
             checks,
             import_jobs,

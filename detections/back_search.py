@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from detections import alerts, coverage, journal, outbox, rule_search
+from detections import alert_copies, alerts, coverage, journal, outbox, rule_search
 from detections.actors import Actor, system
 from detections.enums import BackSearchState, GapReason, OutboxState, RunStatus, RunTrigger
 from detections.eql.parser import parse
@@ -196,6 +196,7 @@ def _commit(row: BackSearch, region: Region, search: RuleSearch, *, actor: Actor
     if new or stored.upgraded:
         outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:{KIND}:{row.pk}:{row.slices_done}", run.pk)
     if new:
+        alert_copies.ask(run)
         data = {"run": run.pk, "alerts": new}
         journal.record(f"rule:{row.rule_id}", "alerts_stored", actor=actor, data=data)
     if region.until < row.to_time:

@@ -100,6 +100,7 @@ class RunTrigger(TextChoices):
     IMPORT = "import"
     MANUAL = "manual"
     BACK = "back", "back-search"
+    TRUE_UP = "true_up", "true-up"
 
 
 class BackSearchState(TextChoices):

@@ -19,7 +19,16 @@ class RuleForm(RuleFormBase):
 
     class Meta:
         model = Rule
-        fields = ["enabled", "interval_seconds", "lookback_seconds", "max_cases", "settle_seconds", "version"]
+        fields = [
+            "enabled",
+            "interval_seconds",
+            "lookback_seconds",
+            "max_cases",
+            "settle_seconds",
+            "true_up",
+            "clock_repaired",
+            "version",
+        ]
         widgets = {"version": forms.HiddenInput}
         labels = {
             "interval_seconds": "runs every (seconds)",
@@ -30,6 +39,14 @@ class RuleForm(RuleFormBase):
             "lookback_seconds": "How late events may come and still be matched; at least the interval.",
             "max_cases": "More alerts than this in one run are stored too; their cases are capped.",
             "settle_seconds": "How long telemetry may take to arrive before its time is searched.",
+            "true_up": (
+                "Covered time is searched again after 1, 8 and 48 hours. Without it, an event that arrives "
+                "later than the settle time is found by a back-search alone."
+            ),
+            "clock_repaired": (
+                "For sequences whose event times are wrong. Doubles the rule's searches, and needs "
+                "event.created in every index that it reads."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

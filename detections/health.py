@@ -231,7 +231,7 @@ def newest_runs(rules: Iterable[Rule], actor: Actor) -> list[RuleRun]:
     """The newest finished run of each rule."""
     # How a search of the past ended says nothing of the schedule.
     mine = RuleRun.objects.filter(rule=OuterRef("pk")).exclude(status=RunStatus.RUNNING)
-    mine = mine.exclude(trigger=RunTrigger.BACK)
+    mine = mine.exclude(trigger__in=[RunTrigger.BACK, RunTrigger.TRUE_UP])
     ids = Rule.objects.filter(pk__in=[rule.pk for rule in rules]).values_list(
         Subquery(mine.order_by("-started_at", "-pk").values("pk")[:1]), flat=True
     )

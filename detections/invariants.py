@@ -146,7 +146,7 @@ def cursors_follow_runs() -> Iterator[str]:
         assert rule.covered_until is not None
         bad = RuleRun.objects.filter(
             rule=rule, status__in=[RunStatus.FAILED, RunStatus.TRUNCATED], window_end=rule.covered_until
-        ).exclude(Q(window_start=rule.covered_until) | Q(trigger=RunTrigger.BACK))
+        ).exclude(Q(window_start=rule.covered_until) | Q(trigger__in=[RunTrigger.BACK, RunTrigger.TRUE_UP]))
         good = RuleRun.objects.filter(
             rule=rule, status__in=[RunStatus.SUCCEEDED, RunStatus.PARTIAL], window_end=rule.covered_until
         )

@@ -69,6 +69,15 @@ def put(kind: str, key: str, subject: int | None = None, *, not_before: datetime
     return row
 
 
+def put_many(kind: str, subjects: Iterable[int]) -> None:
+    """Ask for the same work for each of many subjects, in the caller's transaction; twice is once."""
+    now = timezone.now()
+    rows = [OutboxRow(kind=kind, key=f"{kind}:{one}", subject=one, not_before=now) for one in subjects]
+    if rows:
+        OutboxRow.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+        broker.nudge_on_commit(DELIVER_TASK)
+
+
 def deliver(row_id: int) -> bool:
     """Claim one row and do its work. True if it is done by this call.
 

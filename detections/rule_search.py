@@ -53,7 +53,8 @@ class RuleSearch:
 
 def of_version(rule: Rule, version: RuleVersion, query: Query) -> RuleSearch:
     """The searches of a rule: in the order of its clock, and for a sequence with maxspan also in the order of
-    `event.created`, for captures whose event times are wrong."""
+    `event.created`, for captures whose event times are wrong; in a cluster only where the rule asks for it.
+    """
     strict = EqlSearch(
         key=rule.rule_id,
         query=query,
@@ -66,7 +67,8 @@ def of_version(rule: Rule, version: RuleVersion, query: Query) -> RuleSearch:
     )
     searches = [strict]
     if isinstance(query, SequenceQuery) and query.maxspan is not None:
-        searches.append(replace(strict, basis=TimeBasis.CLOCK_REPAIRED))
+        repaired = replace(strict, basis=TimeBasis.CLOCK_REPAIRED, local_only=not rule.clock_repaired)
+        searches.append(repaired)
     return RuleSearch(query, searches)
 
 

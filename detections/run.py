@@ -15,7 +15,17 @@ from django.db import DatabaseError, transaction
 from django.db.models import Case, F, When
 from django.utils import timezone
 
-from detections import alerts, coverage, journal, outbox, rule_search, schedules, superseding, windows
+from detections import (
+    alert_copies,
+    alerts,
+    coverage,
+    journal,
+    outbox,
+    rule_search,
+    schedules,
+    superseding,
+    windows,
+)
 from detections.actors import Actor
 from detections.enums import RunStatus, RunTrigger
 from detections.eql.parser import parse
@@ -230,6 +240,7 @@ def _commit(job: _Job, search: RuleSearch, *, actor: Actor, now: datetime) -> No
     if job.gap is None:
         superseding.ask(run, search.query)
     if stored.new:
+        alert_copies.ask(run)
         journal.record(
             f"rule:{rule.pk}", "alerts_stored", actor=actor, data={"run": run.pk, "alerts": stored.new}
         )

@@ -22,8 +22,9 @@ class Durations:
 
 
 def of_runs(runs: RuleRunQuerySet, rules: Iterable[Rule]) -> dict[int, Durations]:
-    """By rule id, in one query. Back-searches don't count: their length says nothing of the schedule."""
-    timed = runs.filter(rule__in=rules, duration_ms__isnull=False).exclude(trigger=RunTrigger.BACK)
+    """By rule id, in one query. Back-searches and true-ups don't count: they say nothing of the schedule."""
+    timed = runs.filter(rule__in=rules, duration_ms__isnull=False)
+    timed = timed.exclude(trigger__in=[RunTrigger.BACK, RunTrigger.TRUE_UP])
     ranked = timed.order_by().annotate(
         number=Window(Count("pk"), partition_by=F("rule")),
         place=Window(RowNumber(), partition_by=F("rule"), order_by=[F("duration_ms"), F("pk")]),

@@ -78,8 +78,10 @@ def change_schedule(
     lookback_seconds: int | None = None,
     max_cases: int | None = None,
     settle_seconds: int | None = None,
+    true_up: bool | None = None,
+    clock_repaired: bool | None = None,
 ) -> Rule:
-    """Change a rule's interval, look-back, cap or settle time; what is None stays.
+    """Change a rule's schedule, its cap, or how it searches a cluster; what is None stays.
 
     Raises ScheduleError if the look-back would be shorter than the interval, or the interval too short.
     """
@@ -89,6 +91,8 @@ def change_schedule(
         "lookback_seconds": lookback_seconds,
         "max_cases": max_cases,
         "settle_seconds": settle_seconds,
+        "true_up": true_up,
+        "clock_repaired": clock_repaired,
     }
     with transaction.atomic():
         rule = Rule.objects.select_for_update().get(pk=rule.pk)

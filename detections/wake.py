@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from detections import broker, journal, lease, outbox, run, schedules
+from detections import broker, journal, lease, outbox, run, schedules, true_up
 from detections.actors import Actor, system
 from detections.enums import OutboxState, RunTrigger
 from detections.errors import CasewrightError
@@ -43,6 +43,7 @@ def wake(*, now: datetime | None = None, actor: Actor | None = None) -> list[Rul
         return [
             *run.run_rules(announced, actor=actor, trigger=RunTrigger.IMPORT, now=now),
             *run.run_rules(others, actor=actor, trigger=RunTrigger.SCHEDULE, now=now),
+            *true_up.run_due(actor=system("true-up"), now=now),
         ]
 
 

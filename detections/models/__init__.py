@@ -11,6 +11,7 @@ from detections.models.rule import Rule, RuleVersion
 from detections.models.run import RuleRun
 from detections.models.segment import IngestCounter, SeenField, Segment
 from detections.models.sender import SenderDay, SenderToken
+from detections.models.true_up import TrueUp
 
 __all__ = [
     "Alert",
@@ -33,4 +34,5 @@ __all__ = [
     "Segment",
     "SenderDay",
     "SenderToken",
+    "TrueUp",
 ]

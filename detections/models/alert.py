@@ -22,8 +22,9 @@ class Alert(models.Model):
 
     alert_id: SHA-256 over canonical JSON of rule id and ordered event identities; the same match is the same
     alert on either time basis. events: the documents as they were found, each
-    `{"identity", "ingest", "arrived_at", "document"}` in stage order. join_keys: `[[field, value], ...]`.
-    late_seconds: how long after its event time the last event arrived (negative: its clock runs ahead).
+    `{"identity", "ingest", "arrived_at", "document"}` in stage order, with `"origin"` where a cluster had it.
+    join_keys: `[[field, value], ...]`. late_seconds: how long after its event time the last event arrived
+    (negative: its clock runs ahead).
     """
 
     alert_id = models.CharField(max_length=64, unique=True)

@@ -26,6 +26,9 @@ class Rule(models.Model):
     State of the search (design: mark and covered_until): every event row with ingest number <= mark and
     position <= covered_until has been searched, except what a CoverageGap lists. Only the transaction that
     stores a run's alerts moves them.
+
+    true_up, clock_repaired: for a cluster; the embedded store finds late events by itself and always searches
+    in both orders.
     """
 
     rule_id = models.CharField(max_length=64, unique=True)
@@ -43,6 +46,8 @@ class Rule(models.Model):
     lookback_seconds = models.PositiveIntegerField(default=540)
     max_cases = models.PositiveIntegerField("cases opened per run, at most", default=100)
     settle_seconds = models.PositiveIntegerField(default=15)
+    true_up = models.BooleanField("search again for late events", default=True)
+    clock_repaired = models.BooleanField("search in the order of event.created too", default=False)
 
     covered_until = models.DateTimeField(null=True, blank=True)
     mark = models.BigIntegerField(default=0)

@@ -40,6 +40,15 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """A stretch of event time, start excluded, and when it was searched; `at` None: nobody knows."""
+
+    after: datetime
+    until: datetime
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class MappedEvent:
     """An ECS document on its way into the store, with its identity.
 
@@ -57,13 +66,17 @@ class MappedEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event that the store returned. `ingest` is the number of the batch that brought it."""
+    """An event that the store returned. `ingest` is the number of the batch that brought it.
+
+    origin: `elasticsearch:` and the data stream that holds it, "" for what was imported or sent here.
+    """
 
     identity: str
     document: Document
     timestamp: datetime
     ingest: int
     arrived_at: datetime
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class EqlSearch:
     reach: how far to read on both sides of the region, so that a sequence that straddles its edge is found
     (maxspan, or the look-back where there is none). basis: which clock orders the events. text: the query as
     it was written; indices: the patterns it reads, none for all telemetry. The embedded store, which has
-    one universe, needs neither.
+    one universe, needs neither. local_only: a pass that a cluster leaves out.
     """
 
     key: str
@@ -85,6 +98,7 @@ class EqlSearch:
     event_category_field: str = "event.category"
     text: str = ""
     indices: tuple[str, ...] = ()
+    local_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +268,12 @@ class Arrivals(list[SourceReport]):
 
 
 class EventStore(Protocol):
-    """What detection, ingest and pivots ask of a store."""
+    """What detection, ingest and pivots ask of a store.
+
+    finds_late: whether a region's late rows are found by their number; else covered time is searched again.
+    """
+
+    finds_late: bool
 
     def head(self) -> int:
         """The highest ingest number that readers can see."""

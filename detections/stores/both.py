@@ -34,6 +34,8 @@ from detections.stores.base import (
 class BothStores:
     """Implements `EventStore`. cluster: searched first; local: takes what is appended."""
 
+    finds_late = False
+
     def __init__(self, cluster: EventStore, local: EventStore) -> None:
         self.cluster, self.local = cluster, local
 

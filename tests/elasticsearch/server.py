@@ -35,7 +35,11 @@ casewright_pivot:
       privileges: ["read", "view_index_metadata"]
 casewright_write:
   indices:
-    - names: ["logs-casewright.*"]
+    - names: ["logs-casewright.alerts-*"]
+      privileges: ["create_doc", "auto_configure"]
+casewright_canary:
+  indices:
+    - names: ["logs-casewright.canary-*"]
       privileges: ["create_doc", "auto_configure"]
 nothing:
   cluster: []
@@ -45,6 +49,7 @@ USERS = {
     "detect": "casewright_detect",
     "pivot": "casewright_pivot",
     "write": "casewright_write",
+    "canary": "casewright_canary",
     "nobody": "nothing",
 }
 

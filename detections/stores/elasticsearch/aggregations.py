@@ -13,11 +13,12 @@ from detections.stores.base import (
     Coverage,
     Filters,
     HostSpread,
+    Searched,
     SourceReport,
     Spread,
     Window,
 )
-from detections.stores.elasticsearch.requests import between, in_window, query
+from detections.stores.elasticsearch.requests import INGESTED, between, in_window, query
 from detections.telemetry_kinds import KIND_FILTERS
 
 BEFORE, AFTER = timedelta(days=1), timedelta(hours=1)
@@ -25,6 +26,8 @@ DATASETS = ("data_stream.dataset", "event.dataset", "event.module")
 MOST_SOURCES = 50
 MOST_HOSTS = 10_000
 HOURS = 24
+# A document can be searched only some time after it was taken in.
+REFRESH = timedelta(seconds=10)
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Fields = Mapping[str, Field]
 
@@ -144,7 +147,7 @@ def _known(milliseconds: float) -> datetime:
 
 def arrivals(ask: Ask, fields: Fields, window: Window) -> list[SourceReport]:
     """As `EventStore.arrivals`, to ten minutes; by `event.ingested` where events have it, else by time."""
-    arrival = "event.ingested" if "event.ingested" in fields else "@timestamp"
+    arrival = INGESTED if INGESTED in fields else "@timestamp"
     dataset = next((name for name in DATASETS if name in fields), None)
     host = next((name for name in ("host.name", "host.id") if name in fields), None)
     if dataset is None or host is None:
@@ -198,30 +201,38 @@ def _usual_gap(moments: Sequence[datetime]) -> timedelta:
     return timedelta(seconds=sum(gap * gap for gap in gaps) / sum(gaps))
 
 
-def late_hours(
-    ask: Ask, *, since: datetime, until: datetime, covered: Window, settle: timedelta
-) -> list[datetime]:
-    """Starts of the hours of `covered` that received documents between `since` (excluded) and `until`.
-
-    By `event.ingested`; an event younger than `settle` is not late yet.
-    """
+def late(ask: Ask, stretches: Sequence[Searched], clock: str) -> list[bool]:
+    """For each stretch, whether it holds a document that came after the search, or that does not say when."""
+    known = {f"{n}": one for n, one in enumerate(stretches) if one.at is not None}
+    if not known:
+        return [True] * len(stretches)
+    wanted = [
+        between(field=clock, after=min(one.after for one in known.values())),
+        between(field=clock, until=max(one.until for one in known.values())),
+    ]
     answer = ask(
         {
             "size": 0,
-            "query": {
-                "bool": {
-                    "filter": [
-                        between(field="event.ingested", after=since, until=until),
-                        between(after=covered.start, until=min(covered.end, until - settle)),
-                    ]
-                }
-            },
+            "query": {"bool": {"filter": wanted}},
             "track_total_hits": False,
             "aggs": {
-                "time": {
-                    "date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "min_doc_count": 1}
-                }
+                "late": {"filters": {"filters": {name: _is_late(one, clock) for name, one in known.items()}}}
             },
         }
     )
-    return [_known(one["key"]) for one in answer["aggregations"]["time"]["buckets"]]
+    counts = answer["aggregations"]["late"]["buckets"]
+    return [f"{n}" not in known or counts[f"{n}"]["doc_count"] > 0 for n in range(len(stretches))]
+
+
+def _is_late(one: Searched, clock: str) -> dict[str, Any]:
+    assert one.at is not None
+    undated = {"bool": {"must_not": [{"exists": {"field": INGESTED}}]}}
+    came_after = between(field=INGESTED, after=one.at - REFRESH)
+    return {
+        "bool": {
+            "filter": [
+                between(field=clock, after=one.after, until=one.until),
+                {"bool": {"should": [came_after, undated], "minimum_should_match": 1}},
+            ]
+        }
+    }

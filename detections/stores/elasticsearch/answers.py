@@ -1,6 +1,6 @@
 """What an answer holds, and whether it is whole. An answer that is not is an error, never less than asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,9 @@ from detections.stores.base import StoredEvent
 
 # The store knows no batches: whatever it holds is of one.
 INGEST = 1
+# What `StoredEvent.origin` begins with; the data stream or index follows.
+ORIGIN = "elasticsearch"
+AGAIN = "Look at the cluster's health; the next run searches the same window."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -22,12 +25,13 @@ def require_whole(answer: Mapping[str, Any]) -> None:
     if failures or shards.get("failed"):
         count = len(failures) or shards.get("failed")
         raise StoreError(
-            f"{count} shards failed ({_why(failures)}), so the answer is not whole. It is tried again."
+            f"{count} {'shard' if count == 1 else 'shards'} failed ({_why(failures)}), so the answer is not "
+            f"whole. {AGAIN}"
         )
     if answer.get("is_running"):
-        raise StoreError("The cluster answered before the search was over (is_running). It is tried again.")
+        raise StoreError(f"The cluster answered before the search was over (is_running). {AGAIN}")
     if answer.get("is_partial"):
-        raise StoreError("The cluster says that its answer is partial (is_partial). It is tried again.")
+        raise StoreError(f"The cluster says that its answer is partial (is_partial). {AGAIN}")
     if answer.get("timed_out"):
         raise SearchTimeoutError("The search ran out of time in the cluster (timed_out). Narrow the window.")
 
@@ -41,6 +45,11 @@ def _why(failures: Any) -> str:
     return "no reason given"
 
 
+def searched_names(indices: Sequence[str]) -> tuple[str, ...]:
+    """What was searched, as `Completeness.segments` says it: the patterns, without those left out."""
+    return tuple(f"{ORIGIN}:{one}" for one in indices if not one.startswith("-"))
+
+
 def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
     """One hit. Its identity is that of its data set and `_id`, whatever index holds it now.
 
@@ -52,7 +61,7 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
             f"Document {hit.get('_id')} of {hit.get('_index')} came without its _source. Indices "
             "searched here must keep it."
         )
-    dataset = identity.dataset_of(document) or _data_stream(str(hit.get("_index", "")))
+    dataset = identity.dataset_of(document) or data_stream(str(hit.get("_index", "")))
     timestamp = _moment(ecs.get(document, "@timestamp"), hit)
     arrived = ecs.get(document, "event.ingested")
     return StoredEvent(
@@ -61,10 +70,11 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
         timestamp=timestamp,
         ingest=INGEST,
         arrived_at=_moment(arrived, hit) if arrived is not None else timestamp,
+        origin=f"{ORIGIN}:{data_stream(str(hit.get('_index', '')))}",
     )
 
 
-def _data_stream(index: str) -> str:
+def data_stream(index: str) -> str:
     """The data stream of a backing index (`.ds-logs-x-default-2026.03.18-000001`), else the index itself."""
     if not index.startswith(".ds-"):
         return index

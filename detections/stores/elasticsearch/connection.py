@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,12 @@ from elasticsearch import Elasticsearch
 
 from detections.errors import StoreError
 from detections.stores.elasticsearch.breaker import Breaker
-from detections.stores.elasticsearch.failures import is_of_the_cluster, translated
+from detections.stores.elasticsearch.failures import is_of_the_cluster, is_worth_another_try, translated
 
 USER_AGENT = "casewright"
 TIMEOUT_SECONDS = 60
-RETRIES = 2
+# How long to wait before each further try of a request that the cluster could not take just now.
+PAUSES_SECONDS = (0.5, 2.0)
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ class Access(Enum):
     DETECT = "detect"
     PIVOT = "pivot"
     WRITE = "write"
+    CANARY = "canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ class Credential:
 class Cluster:
     """The settings of a cluster. credentials: by access; one that is missing uses that of `detect`.
 
-    patterns: all telemetry of the deployment, which pivots search. risks_accepted: both settings that allow
-    an unprotected connection are there.
+    patterns: all telemetry of the deployment, which pivots search. tiers_left_out: data tiers that rules do
+    not read (`data_frozen`). risks_accepted: both settings that allow an unprotected connection are there.
     """
 
     urls: tuple[str, ...]
@@ -67,6 +70,7 @@ class Cluster:
     verify: bool = True
     risks_accepted: bool = False
     timeout_seconds: int = TIMEOUT_SECONDS
+    tiers_left_out: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -119,6 +123,8 @@ class Connection:
         self.cluster = cluster
         self.breaker = Breaker()
         self.clock_difference: timedelta | None = None
+        self.last_error = ""
+        self.last_error_at: datetime | None = None
         self._clock = clock or (lambda: datetime.now(UTC))
         self._clients: dict[Access, Elasticsearch] = {}
         self._lock = threading.Lock()
@@ -136,8 +142,8 @@ class Connection:
         options: dict[str, Any] = {
             "hosts": list(cluster.urls),
             "request_timeout": cluster.timeout_seconds,
-            "max_retries": RETRIES,
-            "retry_on_status": (502, 503, 504),
+            # `ask` tries again itself, with pauses.
+            "max_retries": 0,
             "headers": {"user-agent": USER_AGENT},
             **credential.options(),
         }
@@ -153,8 +159,9 @@ class Connection:
     def ask(self, what: str, request: Callable[[], T]) -> T:
         """Send one request. what: for the error text ("search the events").
 
-        Raises StoreError with what failed, why, and what to do; a failure of the cluster itself counts for
-        the breaker, one of the request does not.
+        What may pass in a moment (429, 502 to 504, a broken connection) is tried again after a pause. Raises
+        StoreError with what failed, why, and what to do; a failure of the cluster itself counts for the
+        breaker, one of the request does not.
         """
         if not self.breaker.admits():
             raise StoreError(
@@ -162,9 +169,10 @@ class Connection:
                 f"minute. Last error: {self.breaker.last_error}"
             )
         try:
-            answer = request()
+            answer = self._tried(request)
         except Exception as error:
             told = translated(error, what)
+            self.last_error, self.last_error_at = str(told), self._clock()
             if is_of_the_cluster(error):
                 self.breaker.failed(str(told))
             else:
@@ -174,6 +182,17 @@ class Connection:
         if isinstance(answer, ObjectApiResponse):
             self._compare_clocks(answer)
         return answer
+
+    @staticmethod
+    def _tried(request: Callable[[], T]) -> T:
+        for pause in PAUSES_SECONDS:
+            try:
+                return request()
+            except Exception as error:
+                if not is_worth_another_try(error):
+                    raise
+                time.sleep(pause)
+        return request()
 
     def _compare_clocks(self, answer: ObjectApiResponse[Any]) -> None:
         """The cluster's clock, where its answer or a proxy before it states one."""

@@ -12,7 +12,7 @@ from detections.eql.ast import SampleQuery
 from detections.errors import SearchTimeoutError, StoreError
 from detections.ingest.moments import TimeError, moment
 from detections.stores.base import Completeness, EqlAnswer, EqlSearch, Match, Region, StoredEvent
-from detections.stores.elasticsearch.answers import require_whole, stored_event
+from detections.stores.elasticsearch.answers import require_whole, searched_names, stored_event
 from detections.stores.elasticsearch.connection import Access, Connection
 from detections.stores.elasticsearch.failures import QueryRefusedError, TooMuchAtOnceError
 from detections.stores.elasticsearch.requests import between
@@ -46,6 +46,8 @@ class EqlSearcher:
             return list(pool.map(self._answer, searches))
 
     def _answer(self, search: EqlSearch) -> EqlAnswer:
+        if search.local_only:
+            return EqlAnswer(search.key)
         try:
             indices = self._indices(search)
             return self._in_parts(search, indices, self.region, MOST_HALVINGS)
@@ -85,7 +87,7 @@ class EqlSearcher:
     def _once(self, search: EqlSearch, indices: Sequence[str], region: Region) -> EqlAnswer:
         clock = CREATED if search.basis is TimeBasis.CLOCK_REPAIRED else search.timestamp_field
         size = min(self.limit + 1, LARGEST_SIZE)
-        asked = _parameters(search, region, clock, size)
+        asked = _parameters(search, region, clock, size, self.connection.cluster.tiers_left_out)
         client = self.connection.client(Access.DETECT, f"rule {search.key}")
         if self.timeout is not None:
             client = client.options(request_timeout=self.timeout.total_seconds())
@@ -105,14 +107,19 @@ class EqlSearcher:
         return EqlAnswer(
             search.key,
             counted[: self.limit],
-            Completeness(tuple(indices), truncated=len(matches) >= size),
+            Completeness(searched_names(indices), truncated=len(matches) >= size),
         )
 
 
-def _parameters(search: EqlSearch, region: Region, clock: str, size: int) -> dict[str, Any]:
+def _parameters(
+    search: EqlSearch, region: Region, clock: str, size: int, tiers_left_out: Sequence[str]
+) -> dict[str, Any]:
     settled = max(region.until, datetime.now(UTC) - SETTLE)
     after = None if region.after is None else region.after - search.reach
     window = between(field=clock, after=after, until=min(region.until + search.reach, settled))
+    if tiers_left_out:
+        frozen = {"terms": {"_tier": list(tiers_left_out)}}
+        window = {"bool": {"filter": [window], "must_not": [frozen]}}
     asked: dict[str, Any] = {
         "query": search.text,
         "filter": window,

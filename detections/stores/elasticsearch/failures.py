@@ -25,6 +25,10 @@ class TooMuchAtOnceError(StoreError):
     """The cluster stopped the query to protect its memory. Half of the window may pass."""
 
 
+class DocumentRefusedError(StoreError):
+    """The cluster does not take a document as it is."""
+
+
 def translated(error: Exception, what: str) -> CasewrightError:
     """The failure as the product's own error. what: what was tried, as an infinitive."""
     if isinstance(error, CasewrightError):
@@ -41,6 +45,13 @@ def is_of_the_cluster(error: Exception) -> bool:
     return isinstance(error, TransportError)
 
 
+def is_worth_another_try(error: Exception) -> bool:
+    """Whether the same request may pass in a moment. A time-out may not: it has cost enough time."""
+    if isinstance(error, TlsError | ConnectionTimeout | UnsupportedProductError):
+        return False
+    return is_of_the_cluster(error)
+
+
 def _transport(error: Exception) -> str:
     if isinstance(error, TlsError):
         return (
@@ -50,7 +61,7 @@ def _transport(error: Exception) -> str:
     if isinstance(error, ConnectionTimeout):
         return "it did not answer in time. Look at the cluster's load; the next run searches the same window."
     if isinstance(error, SerializationError):
-        return "its answer was cut off or is no JSON. A proxy in between may have failed; it is tried again."
+        return "its answer is no JSON. A proxy in between may have failed; the next run tries again."
     if isinstance(error, UnsupportedProductError):
         return "what answers there is no Elasticsearch. Check ELASTICSEARCH_URL."
     if isinstance(error, NoConnectionError):
@@ -71,10 +82,14 @@ def _api(error: ApiError, what: str) -> CasewrightError:
             f"The credential may not {what} ({reason}). Give it what `manage.py elasticsearch setup` prints."
         )
     if "circuit_breaking" in kind:
-        return TooMuchAtOnceError(f"The cluster stopped the search to protect its memory ({reason}).")
+        return TooMuchAtOnceError(
+            f"The cluster stopped the search to protect its memory ({reason}). Give it more memory, shorten "
+            "the rule's look-back, or narrow its query."
+        )
     if status in BUSY:
         return StoreError(
-            f"The cluster is overloaded or not ready (status {status}: {reason}). It is tried again."
+            f"The cluster is overloaded or not ready (status {status}: {reason}). The next run searches the "
+            "same window."
         )
     if status == 404:
         return StoreError(
@@ -83,14 +98,14 @@ def _api(error: ApiError, what: str) -> CasewrightError:
     if status == 408 or "timeout" in kind:
         return SearchTimeoutError(f"The search took longer than it may ({reason}). Narrow the window.")
     if status == 400:
-        return _refused(reason)
+        return _refused(reason, what)
     return StoreError(f"The cluster could not {what} (status {status}, {kind or 'no type'}: {reason}).")
 
 
-def _refused(reason: str) -> QueryRefusedError:
+def _refused(reason: str, what: str) -> QueryRefusedError:
     unknown = _UNKNOWN.search(reason)
     if not unknown:
-        return QueryRefusedError(f"The cluster refuses the query: {reason}")
+        return QueryRefusedError(f"The cluster refuses to {what}: {reason}")
     name = unknown[1]
     return QueryRefusedError(
         f"Not applicable here: field {name} is in no mapping of the rule's indices. If its absence should "

@@ -7,6 +7,7 @@ from typing import Any
 
 from detections.eql.fields import Field, FieldCatalogue, FieldType
 from detections.stores.elasticsearch.connection import Access, Connection
+from detections.stores.elasticsearch.streams import COPIES, COPIES_NAME
 
 FIELDS_FRESH_SECONDS = 300.0
 INDICES_FRESH_SECONDS = 60.0
@@ -46,10 +47,22 @@ class Mappings:
         return self._read()[2]
 
     def existing(self, patterns: Sequence[str]) -> list[str]:
-        """Those of the patterns that at least one index matches. A name without a wildcard stays: searching
-        it says that it is missing.
+        """Those of the patterns that at least one index matches, and what they leave out.
+
+        A name without a wildcard stays: searching it says that it is missing. Our own copies of alerts are
+        left out unless a pattern names them: what was found once is no new telemetry.
         """
-        return [one for one in patterns if "*" not in one or self._exists(one)]
+        wanted = [one for one in patterns if not one.startswith("-")]
+        found = [one for one in wanted if "*" not in one or self._exists(one)]
+        left_out = [one for one in patterns if one.startswith("-")]
+        is_local = any("*" in one and ":" not in one for one in found)
+        if is_local and not any(COPIES_NAME in one for one in wanted):
+            left_out.append(f"-{COPIES}")
+        return [*found, *left_out] if found else []
+
+    def missing(self, patterns: Sequence[str]) -> list[str]:
+        """Those of the patterns that no index matches."""
+        return [one for one in patterns if not one.startswith("-") and not self._exists(one)]
 
     def _exists(self, pattern: str) -> bool:
         now = time.monotonic()

@@ -7,7 +7,7 @@ from typing import Any
 
 from detections.errors import StoreError
 from detections.stores.base import Completeness, Page, StoredEvent
-from detections.stores.elasticsearch.answers import require_whole, stored_event
+from detections.stores.elasticsearch.answers import require_whole, searched_names, stored_event
 from detections.stores.elasticsearch.connection import Access, Connection
 
 ROWS_A_REQUEST = 1000
@@ -43,7 +43,9 @@ def page(connection: Connection, indices: Sequence[str], query: Mapping[str, Any
     finally:
         with suppress(StoreError):
             connection.ask(WHAT, lambda: client.close_point_in_time(id=pit))
-    return Page(tuple(events), total, Completeness(tuple(indices), rows=total, truncated=total > len(events)))
+    return Page(
+        tuple(events), total, Completeness(searched_names(indices), rows=total, truncated=total > len(events))
+    )
 
 
 def _parameters(query: Mapping[str, Any], pit: str, size: int, last: Any) -> dict[str, Any]:

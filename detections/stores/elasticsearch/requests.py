@@ -10,6 +10,7 @@ from detections.errors import StoreError
 from detections.stores.base import Clause, Filters, Operator, Window
 
 TIMESTAMP = "@timestamp"
+INGESTED = "event.ingested"
 NOTHING: dict[str, Any] = {"match_none": {}}
 
 

@@ -1,7 +1,8 @@
 """The event store over a cluster. What it can't do as the embedded one does, it says in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from detections.enums import TelemetryKind
@@ -19,24 +20,25 @@ from detections.stores.base import (
     MappedEvent,
     Page,
     Region,
+    Searched,
     Spread,
     Window,
 )
-from detections.stores.elasticsearch import aggregations, paging
+from detections.stores.elasticsearch import aggregations, clock, paging
 from detections.stores.elasticsearch.answers import INGEST, require_whole
 from detections.stores.elasticsearch.connection import Access, Cluster, Connection
 from detections.stores.elasticsearch.eql_search import EqlSearcher
+from detections.stores.elasticsearch.failures import DocumentRefusedError
 from detections.stores.elasticsearch.mapping import Mappings
-from detections.stores.elasticsearch.requests import in_window, query
-
-CANARY_STREAM = "logs-casewright.canary-default"
+from detections.stores.elasticsearch.requests import INGESTED, TIMESTAMP, in_window, query
+from detections.stores.elasticsearch.streams import CANARY_STREAM
 
 
 class ElasticsearchStore:
     """Implements `EventStore`. One instance a process; threads may share it.
 
     It has no batches: `head` is always the same, and late events are found by searching covered time again
-    (`late_hours`), not by their number. It can't look an event up by its identity, which is a hash.
+    (`late`), not by their number. It can't look an event up by its identity, which is a hash.
     """
 
     finds_late = False
@@ -49,6 +51,8 @@ class ElasticsearchStore:
         """Always the same number. Raises StoreError if the cluster does not answer or its clock is off."""
         client = self.connection.client(Access.DETECT, "clock")
         self.connection.ask("be reached", client.security.authenticate)
+        if (theirs := clock.time_of(self.connection, self.connection.cluster.patterns)) is not None:
+            self.connection.note_clock(theirs)
         self.connection.require_one_clock()
         return INGEST
 
@@ -86,15 +90,19 @@ class ElasticsearchStore:
         """Of every source: in a cluster, whoever sends counts, so `senders` is not read."""
         return Arrivals(aggregations.arrivals(self._ask, self.mappings.mapped(), window))
 
-    def late_hours(self, *, since: datetime, covered: Window, settle: timedelta) -> list[datetime] | None:
-        """Starts of covered hours that received documents after `since`; None where events lack
-        `event.ingested`, so that nobody can tell.
+    def late(
+        self, stretches: Sequence[Searched], *, indices: Sequence[str] = (), clock: str = TIMESTAMP
+    ) -> list[bool]:
+        """Which stretches may have received documents since they were searched, in one request.
+
+        indices: those of a rule, none for all telemetry. clock: the field that orders its events.
         """
-        if "event.ingested" not in self.mappings.mapped():
-            return None
-        return aggregations.late_hours(
-            self._ask, since=since, until=datetime.now(UTC), covered=covered, settle=settle
-        )
+        if INGESTED not in self.mappings.mapped():
+            return [True] * len(stretches)
+        patterns = self.mappings.existing(list(indices) or self.connection.cluster.patterns)
+        if not patterns:
+            return [True] * len(stretches)
+        return aggregations.late(partial(self._ask, indices=patterns), stretches, clock)
 
     def known_fields(self) -> FieldCatalogue:
         return self.mappings.known()
@@ -106,15 +114,17 @@ class ElasticsearchStore:
         lines: list[dict[str, Any]] = []
         for event in events:
             lines += [{"create": {"_id": event.identity}}, event.document]
-        created, known = self.create(CANARY_STREAM, lines)
+        created, known = self.create(CANARY_STREAM, lines, access=Access.CANARY)
         return Appended(created, known, INGEST if created else None)
 
-    def create(self, stream: str, lines: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    def create(
+        self, stream: str, lines: Sequence[Mapping[str, Any]], *, access: Access = Access.WRITE
+    ) -> tuple[int, int]:
         """Create documents (bulk lines) in one of our own data streams; how many were new, and known already.
 
         Raises StoreError for every document that was refused, with the first reason.
         """
-        client = self.connection.client(Access.WRITE, "copies")
+        client = self.connection.client(access, "copies")
         answer = self.connection.ask(
             f"create documents in {stream}",
             lambda: client.bulk(index=stream, operations=list(lines), require_data_stream=True),
@@ -123,7 +133,7 @@ class ElasticsearchStore:
         refused = [one for one in results if one["status"] not in (200, 201, 409)]
         if refused:
             error = refused[0].get("error") or {}
-            raise StoreError(
+            raise DocumentRefusedError(
                 f"{len(refused)} of {len(results)} documents were refused by {stream}: {error.get('type')}: "
                 f"{error.get('reason')}"
             )
@@ -155,13 +165,14 @@ class ElasticsearchStore:
             )
         return found
 
-    def _ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A search with aggregations over all telemetry; only a whole answer comes back."""
-        client = self.connection.client(Access.PIVOT, "counts")
-        indices = ",".join(self._indices())
+    def _ask(self, body: Mapping[str, Any], indices: Sequence[str] | None = None) -> Mapping[str, Any]:
+        """A search with aggregations over all telemetry, or these indices; only a whole answer comes back."""
+        access = Access.PIVOT if indices is None else Access.DETECT
+        client = self.connection.client(access, "counts")
+        named = ",".join(self._indices() if indices is None else indices)
         answer = self.connection.ask(
             "count events",
-            lambda: client.search(index=indices, allow_partial_search_results=False, **body),
+            lambda: client.search(index=named, allow_partial_search_results=False, **body),
         ).body
         require_whole(answer)
         whole: Mapping[str, Any] = answer

@@ -42,6 +42,8 @@ def _now() -> datetime:
 class EmbeddedStore:
     """Implements `EventStore` over a folder and a manifest. One instance a process; threads may share it."""
 
+    finds_late = True
+
     def __init__(
         self,
         folder: Path,
