@@ -6,6 +6,7 @@ that goes to a case like any other. The canary's alert opens none.
 """
 
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,9 +169,11 @@ def _document(nonce: str, stage: str, at: datetime) -> dict[str, Any]:
 
 
 def _mapped(document: dict[str, Any]) -> MappedEvent:
-    """As a line of a file would be read."""
+    """As a line of a file would be read, with an id of its own: any store gives it the same identity."""
+    own_id = f"{document['trace']['id']}-{document['event']['action']}"
     try:
-        return ndjson.sent_event(orjson.dumps(document), "", "canary")
+        event = ndjson.sent_event(orjson.dumps(document), own_id, "canary")
+        return replace(event, record_id=own_id)
     except RecordError as error:
         raise CanaryError(f"The canary's event is refused: {error}") from error
 

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from detections import run_durations, silence
+from detections import cluster_health, run_durations, silence, true_up
 from detections.actors import Actor
+from detections.cluster_health import ClusterState
 from detections.enums import ImportStatus, OutboxState, RunStatus, RunTrigger, SegmentState
 from detections.models import (
     CoverageGap,
@@ -74,7 +75,8 @@ class Strip:
     """Detection's state in one line, so that an empty queue is never ambiguous.
 
     failed, partial: the newest run of each enabled rule that ended so, with its reason. importing: imports
-    under way. problems: everything that needs a person, one sentence each.
+    under way. cluster: None where there is none. late: rules whose late events are not looked for.
+    problems: everything that needs a person, one sentence each.
     """
 
     last_run_at: datetime | None
@@ -89,6 +91,8 @@ class Strip:
     signs: tuple[Sign, ...]
     unreadable_segments: tuple[Segment, ...]
     silence: Silence = field(default_factory=Silence)
+    cluster: ClusterState | None = None
+    late: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     items: tuple[StripItem, ...] = ()
 
@@ -150,8 +154,10 @@ def strip(*, actor: Actor, now: datetime | None = None) -> Strip:
         signs=signs(now=now),
         unreadable_segments=tuple(Segment.objects.filter(state=SegmentState.UNREADABLE)),
         silence=silence.report(actor=actor, now=now),
+        cluster=cluster_health.state(),
+        late=tuple(true_up.troubles()) if settings.ELASTICSEARCH_URL else (),
     )
-    found = replace(found, problems=tuple(_problems(found)))
+    found = replace(found, problems=(*_problems(found), *cluster_health.problems(found.cluster, now)))
     return replace(found, items=tuple(_items(found, now)))
 
 
@@ -280,6 +286,7 @@ def _problems(found: Strip) -> Iterator[str]:
         yield f"Segment {segment.path} of the event store is unreadable: {segment.last_error}"
     if found.silence.error:
         yield f"Silent sources can't be told: {found.silence.error}"
+    yield from found.late
     for source in found.silence.sources[:RUNS_SHOWN]:
         yield f"Silent: {source.name} ({source.affects}). Last event {source.last:%Y-%m-%d %H:%M} UTC."
 

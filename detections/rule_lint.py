@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.cache import cache
@@ -29,9 +30,12 @@ from detections.eql.ast import (
 from detections.eql.fields import FieldCatalogue
 from detections.eql.verify import verify
 from detections.errors import EqlError, EqlVerificationError, StoreError
-from detections.event_store import embedded_store, event_store
+from detections.event_store import cluster_store, embedded_store, event_store
 from detections.models import Rule, RuleVersion, Segment
 from detections.rule_files.reading import parsed_query
+
+if TYPE_CHECKING:
+    from detections.stores.elasticsearch import ElasticsearchStore
 
 # Sysmon's own service writes each of its events, so this is their user.id, whoever acted.
 SYSMON_USER = "S-1-5-18"
@@ -88,7 +92,10 @@ class Report:
 def lint(rules: Iterable[Rule], *, actor: Actor) -> Report:
     """Look at rules with their current versions, against the fields and the telemetry of this store."""
     actor.require("detections.view_rule", "look at rules")
+    cluster = cluster_store()
     known, seen, sent = event_store().known_fields(), seen_fields(), seen_datasets()
+    if cluster is not None:
+        seen |= frozenset(cluster.mappings.mapped())
     findings: list[Finding] = []
     idle: dict[str, int] = {}
     checked = 0
@@ -98,9 +105,13 @@ def lint(rules: Iterable[Rule], *, actor: Actor) -> Report:
         elif rule.current is not None:
             checked += 1
             findings.extend(_findings(rule, rule.current, known, seen))
-            findings.extend(_of_indices(rule, rule.current, sent))
+            findings.extend(
+                _of_indices(rule, rule.current, sent)
+                if cluster is None
+                else _of_cluster(rule, rule.current, cluster)
+            )
     notes = ["The embedded store searches every event that it holds, whatever a rule's index patterns say."]
-    if "" in sent:
+    if "" in sent and cluster is None:
         notes.append("Some events name no dataset, so they may belong to any index pattern.")
     if not seen:
         notes.append("No events are stored yet, so it can't be told which fields telemetry here has.")
@@ -219,6 +230,30 @@ def _of_indices(rule: Rule, version: RuleVersion, sent: frozenset[str]) -> Itera
         f"None of its index patterns ({', '.join(patterns)}) takes in a dataset that was sent here. "
         f"Sent were: {', '.join(sorted(named)[:MOST_DATASETS])}.",
     )
+
+
+def _of_cluster(rule: Rule, version: RuleVersion, cluster: "ElasticsearchStore") -> Iterator[Finding]:
+    """Index patterns that no index of the cluster matches. Raises StoreError if it can't be asked."""
+    patterns = [str(one) for one in version.indices if not str(one).startswith("-")]
+    missing = cluster.mappings.missing(patterns)
+    if not missing:
+        return
+    named = ", ".join(missing)
+    if len(missing) == len(patterns):
+        yield Finding(
+            rule,
+            Level.PROBLEM,
+            "no index",
+            f"No index of the cluster matches any of its patterns ({named}): every run fails. Send such "
+            "telemetry, or disable the rule.",
+        )
+    else:
+        yield Finding(
+            rule,
+            Level.NOTE,
+            "no index",
+            f"No index of the cluster matches {named}; the other patterns are searched.",
+        )
 
 
 def _indices_of(dataset: str) -> Iterator[str]:

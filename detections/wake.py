@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from detections import broker, journal, lease, outbox, run, schedules, true_up
+from detections import broker, cluster_health, journal, lease, outbox, run, schedules, true_up
 from detections.actors import Actor, system
 from detections.enums import OutboxState, RunTrigger
 from detections.errors import CasewrightError
@@ -36,15 +36,21 @@ def wake(*, now: datetime | None = None, actor: Actor | None = None) -> list[Rul
         if held is None:
             return []
         _after_lost_worker()
-        rules = due(now=now)
-        announced = [rule for rule in rules if rule.due_since and rule.last_run_at]
-        others = [rule for rule in rules if rule not in announced]
-        actor = actor or system("scheduled run")
-        return [
-            *run.run_rules(announced, actor=actor, trigger=RunTrigger.IMPORT, now=now),
-            *run.run_rules(others, actor=actor, trigger=RunTrigger.SCHEDULE, now=now),
-            *true_up.run_due(actor=system("true-up"), now=now),
-        ]
+        found = _run_due(now, actor)
+        cluster_health.note()
+        return found
+
+
+def _run_due(now: datetime | None, actor: Actor | None) -> list[RuleRun]:
+    rules = due(now=now)
+    announced = [rule for rule in rules if rule.due_since and rule.last_run_at]
+    others = [rule for rule in rules if rule not in announced]
+    actor = actor or system("scheduled run")
+    return [
+        *run.run_rules(announced, actor=actor, trigger=RunTrigger.IMPORT, now=now),
+        *run.run_rules(others, actor=actor, trigger=RunTrigger.SCHEDULE, now=now),
+        *true_up.run_due(actor=system("true-up"), now=now),
+    ]
 
 
 def run_now(rules: Iterable[Rule], *, actor: Actor, now: datetime | None = None) -> list[RuleRun] | None:

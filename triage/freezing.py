@@ -7,7 +7,7 @@ from django.utils import timezone
 from detections import ecs
 from detections.ingest.moments import moment
 from detections.models import Alert
-from triage import checks, observables
+from triage import checks, evidence_origin, observables
 from triage.enums import PivotState
 from triage.evidence import MOST_ROWS, document_sha256, run_sha256
 from triage.guide_versions import guide_of
@@ -38,7 +38,12 @@ def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
     freeze(
         run,
         [
-            Row(event["identity"], moment(ecs.text(event["document"], "@timestamp")), event["document"])
+            Row(
+                event["identity"],
+                moment(ecs.text(event["document"], "@timestamp")),
+                event["document"],
+                event.get("origin", ""),
+            )
             for event in alert.events
         ],
     )
@@ -49,10 +54,11 @@ def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
 
 
 def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None = None) -> None:
-    """Copy the documents, with the hash of each and of the whole.
+    """Copy the documents, with the hash of each and of the whole, and say where they came from.
 
     known: the identities that earlier attempts have, to mark what is new; None where there was none.
     """
+    kept = list(rows)[:MOST_ROWS]
     made = [
         Evidence(
             pivot=run,
@@ -63,10 +69,11 @@ def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None 
             sha256=document_sha256(row.document),
             is_new=known is not None and row.identity not in known,
         )
-        for number, row in enumerate(list(rows)[:MOST_ROWS], start=1)
+        for number, row in enumerate(kept, start=1)
     ]
     Evidence.objects.bulk_create(made)
     run.kept = len(made)
+    run.segments = evidence_origin.noted(run.segments, [row.origin for row in kept])
     run.added = sum(row.is_new for row in made)
     run.sha256 = run_sha256(run, [row.sha256 for row in made])
     observables.collect(run.case)

@@ -6,7 +6,6 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from detections import ecs
 from detections.enums import TelemetryKind
 from detections.eql.ast import (
     And,
@@ -29,7 +28,7 @@ from triage.errors import TriageError
 from triage.evidence import MOST_ROWS
 from triage.guides import telemetry
 from triage.models import Case
-from triage.pivot_search import Outcome, Row, judged
+from triage.pivot_search import Outcome, judged, row_of
 
 EQL, FILTERS = "eql", "filters"
 MOST_LENGTH = 20_000
@@ -146,11 +145,7 @@ def search_eql(case: Case, text: str, window: Window, scope: PivotScope) -> Outc
         for match in answer.matches
         if all(window.start <= event.timestamp <= window.end for event in match.events)
     ]
-    rows = {
-        event.identity: Row(event.identity, event.timestamp, ecs.storable(event.document))
-        for match in matches
-        for event in match.events
-    }
+    rows = {event.identity: row_of(event) for match in matches for event in match.events}
     found = judged(
         case,
         scope,

@@ -9,7 +9,7 @@ from detections import ecs
 from detections.ecs import Document
 from detections.enums import TelemetryKind
 from detections.event_store import event_store
-from detections.stores.base import Completeness, Filters, Window
+from detections.stores.base import Completeness, Filters, StoredEvent, Window
 from triage import host_coverage
 from triage.alert_documents import alert_document, related_alerts
 from triage.enums import PivotScope, PivotState
@@ -25,11 +25,12 @@ _NO_HOST = "No hits, and without a host.id it can't be told whether the telemetr
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document that was found."""
+    """One document that was found. origin: as `StoredEvent.origin`."""
 
     identity: str
     at: datetime
     document: Document
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,14 @@ def search_filters(
     as their clauses tell. Raises StoreError.
     """
     page = event_store().search(filters, window, limit=MOST_ROWS)
-    rows = tuple(Row(event.identity, event.timestamp, ecs.storable(event.document)) for event in page.events)
+    rows = tuple(map(row_of, page.events))
     return judged(case, scope or scope_of(filters), kinds, window, also=also, rows=rows, total=page.total,
                   completeness=page.completeness, query=query_data(filters))  # fmt: skip
+
+
+def row_of(event: StoredEvent) -> Row:
+    """An event as it is frozen."""
+    return Row(event.identity, event.timestamp, ecs.storable(event.document), event.origin)
 
 
 def judged(

@@ -15,6 +15,9 @@ from detections.enums import TelemetryKind, TimeBasis
 from detections.eql.ast import Query
 from detections.eql.fields import FieldCatalogue
 
+# What names of indices and origins of events begin with, so that nobody takes them for segments.
+CLUSTER = "elasticsearch:"
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

@@ -8,12 +8,10 @@ from detections import ecs
 from detections.errors import SearchTimeoutError, StoreError
 from detections.ingest import identity
 from detections.ingest.moments import TimeError, moment
-from detections.stores.base import StoredEvent
+from detections.stores.base import CLUSTER, StoredEvent
 
 # The store knows no batches: whatever it holds is of one.
 INGEST = 1
-# What `StoredEvent.origin` begins with; the data stream or index follows.
-ORIGIN = "elasticsearch"
 AGAIN = "Look at the cluster's health; the next run searches the same window."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,7 +45,7 @@ def _why(failures: Any) -> str:
 
 def searched_names(indices: Sequence[str]) -> tuple[str, ...]:
     """What was searched, as `Completeness.segments` says it: the patterns, without those left out."""
-    return tuple(f"{ORIGIN}:{one}" for one in indices if not one.startswith("-"))
+    return tuple(f"{CLUSTER}{one}" for one in indices if not one.startswith("-"))
 
 
 def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
@@ -70,7 +68,7 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
         timestamp=timestamp,
         ingest=INGEST,
         arrived_at=_moment(arrived, hit) if arrived is not None else timestamp,
-        origin=f"{ORIGIN}:{data_stream(str(hit.get('_index', '')))}",
+        origin=f"{CLUSTER}{data_stream(str(hit.get('_index', '')))}",
     )
 
 

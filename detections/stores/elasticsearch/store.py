@@ -24,7 +24,7 @@ from detections.stores.base import (
     Spread,
     Window,
 )
-from detections.stores.elasticsearch import aggregations, clock, paging
+from detections.stores.elasticsearch import aggregations, clock, examining, paging
 from detections.stores.elasticsearch.answers import INGEST, require_whole
 from detections.stores.elasticsearch.connection import Access, Cluster, Connection
 from detections.stores.elasticsearch.eql_search import EqlSearcher
@@ -45,6 +45,7 @@ class ElasticsearchStore:
 
     def __init__(self, cluster: Cluster, catalogue: FieldCatalogue) -> None:
         self.connection = Connection(cluster)
+        self._version: str | None = None
         self.mappings = Mappings(self.connection, cluster.patterns, catalogue)
 
     def head(self) -> int:
@@ -113,7 +114,7 @@ class ElasticsearchStore:
             return Appended(0, 0, None)
         lines: list[dict[str, Any]] = []
         for event in events:
-            lines += [{"create": {"_id": event.identity}}, event.document]
+            lines += [{"create": {"_id": event.record_id or event.identity}}, event.document]
         created, known = self.create(CANARY_STREAM, lines, access=Access.CANARY)
         return Appended(created, known, INGEST if created else None)
 
@@ -153,6 +154,12 @@ class ElasticsearchStore:
             "newest": aggregations.moment(found.get("newest", {}).get("value")),
             "head": INGEST,
         }
+
+    def version(self) -> str:
+        """The cluster's version, asked once; "" where it does not say."""
+        if self._version is None and self.connection.breaker.state == "closed":
+            self._version = examining.version(self.connection)
+        return self._version or ""
 
     def _indices(self) -> list[str]:
         """The patterns that have an index. Raises StoreError if none has: nothing could be searched."""
