@@ -23,11 +23,13 @@ class TriageConfig(AppConfig):
             invariants,
             overlay_proposals,
             pivots,
+            response_kinds,
             roles,
             routing,
         )
 
         roles.connect(self)
+        response_kinds.connect(self)
         rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
         overlay_offered.connect(overlay_proposals.on_overlay_offered, dispatch_uid="offer_overlay")
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
