@@ -19,13 +19,18 @@ class TriageConfig(AppConfig):
             exception_pending,
             exception_reviews,
             guide_versions,
+            hardening,
             holds,
             invariants,
             overlay_proposals,
             pivots,
+            response_checks,
             response_kinds,
+            response_pending,
+            response_running,
             roles,
             routing,
+            watching,
         )
 
         roles.connect(self)
@@ -39,4 +44,8 @@ class TriageConfig(AppConfig):
         assert invariants.__name__
         assert exception_pending.__name__
         assert exception_reviews.__name__
+        assert response_pending.__name__
+        assert hardening.__name__
+        assert watching.__name__
+        assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -20,7 +20,7 @@ from triage.models import Connector, ResponseAction
 
 STREAM = "connectors"
 # An admin who names the variable must not be able to send our own secrets out: only these begin so.
-SECRET_PREFIX = "CONNECTOR_"
+SECRET_PREFIX = "CONNECTOR_"  # noqa: S105 -- a name, no secret
 _SECRET = re.compile(SECRET_PREFIX + r"[A-Z0-9_]{1,80}")
 _LOOKS_SECRET = re.compile(r"password|secret|token|api_?key|authorization", re.IGNORECASE)
 MINUTE = timedelta(minutes=1)
@@ -138,7 +138,8 @@ def test(connector: Connector, *, actor: Actor) -> Outcome:
 def held_back(connector: Connector, *, now: datetime) -> Outcome | None:
     """Why nothing may be sent by it at this moment, None if it may. Neither counts as a try."""
     if connector.open_until is not None and connector.open_until > now:
-        says = f"{connector.name} failed {connector.failures} times in a row: it rests until {connector.open_until:%H:%M:%S} UTC."
+        until = f"{connector.open_until:%H:%M:%S} UTC"
+        says = f"{connector.name} failed {connector.failures} times in a row: it rests until {until}."
         return Outcome(Result.NOT_TAKEN, says, again_after=connector.open_until - now, counts=False)
     begun = ResponseAction.objects.filter(connector=connector, started_at__gt=now - MINUTE)
     if begun.count() > connector.per_minute:
