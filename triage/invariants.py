@@ -89,8 +89,9 @@ def actions_are_done_once() -> Iterator[str]:
         yield f"The order {row['data__key']} was begun {row['n']} times."
     told = {row["data__action"]: row["n"] for row in begun.values("data__action").annotate(n=Count("pk"))}
     for action in ResponseAction.objects.select_related("kind").iterator(chunk_size=500):
-        if action.attempts != told.get(action.pk, 0):
-            yield f"{action.number} counts {action.attempts} attempts; the journal has {told.get(action.pk, 0)}."
+        written = told.get(action.pk, 0)
+        if action.attempts != written:
+            yield f"{action.number} counts {action.attempts} attempts; the journal has {written}."
         if action.started_at and action.needs_approval and action.approved_sha256 != action.computed_sha256():
             yield f"{action.number} was begun and is not what was approved."
 

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from detections.actors import Actor
 from triage.enums import ActionState
 from triage.models import Case, ResponseAction
-from triage.models.action import MOVING, ResponseActionQuerySet
+from triage.models.action import IN_FORCE, MOVING, ResponseActionQuerySet
 
 _S = ActionState
 
@@ -17,6 +18,14 @@ def open_containments(*, actor: Actor, case: Case | None = None) -> ResponseActi
     rows = ResponseAction.objects.visible_to(actor).open_containments()
     rows = rows.filter(case=case) if case else rows
     return rows.select_related("case", "kind", "requested_by", "approved_by").order_by("started_at", "pk")
+
+
+def counts(case: Case, *, actor: Actor) -> tuple[int, int]:
+    """How many actions a case has, and how many containments in force; one query."""
+    held = Q(is_containment=True, state__in=IN_FORCE, undoes__isnull=True, handed_to="")
+    rows = ResponseAction.objects.visible_to(actor).filter(case=case).order_by()
+    found = rows.aggregate(all=Count("pk"), held=Count("pk", filter=held))
+    return found["all"], found["held"]
 
 
 def blocks(case: Case) -> list[str]:

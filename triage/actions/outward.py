@@ -227,7 +227,6 @@ def _connection(target: Target, address: str, seconds: float, ca_file: str) -> H
         timeout=timeout,
         ssl_context=context,
         server_hostname=target.host,
-        assert_hostname=target.host,
     )
 
 
