@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """Keeps what it gets, and answers from `answers`: (status, headers, body) or a function of the handler."""
+    """Keeps what it gets, and answers from `answers`: (status, headers, body), or a function."""
 
     def __init__(self, tls: ssl.SSLContext | None = None):
         self.got, self.answers = [], []
@@ -24,7 +24,7 @@ class Receiver:
                 outer.got.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
                 outer.answer(self)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815 -- the server's own name
 
             def log_message(self, *_given):
                 pass

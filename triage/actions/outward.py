@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from triage.errors import TriageError
 
@@ -25,6 +26,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MOST_BYTES = 1024 * 1024
+_PART = 65536
 CONNECT_SECONDS = 5.0
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
@@ -268,7 +270,7 @@ def _exchange(
             preload_content=False,
         )
         response = connection.getresponse()
-        content = response.read(most_bytes + 1, decode_content=False)
+        content = _read(response, most_bytes)
     except (OSError, HTTPError, http.client.HTTPException) as error:
         raise NoAnswerError(
             f"{where} gave no whole answer within {seconds:g} s ({_short(error)}). It may have been done."
@@ -276,6 +278,14 @@ def _exchange(
     if len(content) > most_bytes:
         raise NoAnswerError(f"The answer of {where} is larger than {most_bytes:,} bytes.")
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
+
+
+def _read(response: BaseHTTPResponse, most_bytes: int) -> bytes:
+    """The body to its end: the last, empty read notices one that was broken off."""
+    content = b""
+    while len(content) <= most_bytes and (part := response.read(_PART, decode_content=False)):
+        content += part
+    return content
 
 
 @contextmanager
