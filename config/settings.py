@@ -213,6 +213,18 @@ RETENTION_BYTES: int = env.int("CASEWRIGHT_RETENTION_GB", default=0) * 1024**3
 # The largest file that is kept with a case.
 ATTACHMENT_BYTES: int = env.int("CASEWRIGHT_ATTACHMENT_MB", default=25) * 1024**2
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="").strip()
+# Other systems that response actions may reach, `host:port` or `host:port@network`; nothing else is connected.
+ALLOWED_TARGETS: list[str] = env.list("CASEWRIGHT_ALLOWED_TARGETS", default=[])
+# Where others find these pages, for links in messages and call-backs; without it there are none.
+PUBLIC_URL: str = env.str("CASEWRIGHT_PUBLIC_URL", default="").strip().rstrip("/")
+FEED_TOKEN: str = env.str("CASEWRIGHT_FEED_TOKEN", default="").strip()
+# The folder of the programs that response actions may run; empty: none.
+COMMANDS_DIR: str = env.str("CASEWRIGHT_COMMANDS_DIR", default="").strip()
+EMAIL_URL: str = env.str("EMAIL_URL", default="").strip()
+if EMAIL_URL:
+    vars().update(environ.Env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="casewright@localhost")
 # How often a canary flies through the whole way; 0 switches it off.
 CANARY_SECONDS: int = env.int("CASEWRIGHT_CANARY_SECONDS", default=3600)
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from detections.read_only_admin import ReadOnlyAdmin
-from triage import exception_admin  # noqa: F401 -- importing it registers its models
+from triage import exception_admin, response_admin  # noqa: F401 -- importing them registers their models
 from triage.models import (
     Answer,
     Asset,

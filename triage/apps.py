@@ -19,15 +19,22 @@ class TriageConfig(AppConfig):
             exception_pending,
             exception_reviews,
             guide_versions,
+            hardening,
             holds,
             invariants,
             overlay_proposals,
             pivots,
+            response_checks,
+            response_kinds,
+            response_pending,
+            response_running,
             roles,
             routing,
+            watching,
         )
 
         roles.connect(self)
+        response_kinds.connect(self)
         rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
         overlay_offered.connect(overlay_proposals.on_overlay_offered, dispatch_uid="offer_overlay")
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
@@ -37,4 +44,8 @@ class TriageConfig(AppConfig):
         assert invariants.__name__
         assert exception_pending.__name__
         assert exception_reviews.__name__
+        assert response_pending.__name__
+        assert hardening.__name__
+        assert watching.__name__
+        assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -11,7 +11,7 @@ from detections import ecs
 from detections.actors import Actor
 from detections.enums import Severity, TimeBasis
 from detections.models import Alert
-from triage import cases, checks, freezing, journal, pivots
+from triage import cases, checks, freezing, journal, pivots, watching
 from triage.case_keys import CaseKey
 from triage.enums import CaseLinkKind, CaseStatus
 from triage.facts import HeadFacts, head_facts
@@ -72,7 +72,12 @@ def open_case(
         actor=actor,
         after=CaseStatus.OPEN,
         subject=case.title,
-        data={"alert": alert.alert_id, "key": case.key_fields, "time_basis": case.time_basis},
+        data={
+            "alert": alert.alert_id,
+            "key": case.key_fields,
+            "time_basis": case.time_basis,
+            **({"severity_raised_from": alert.severity} if case.severity != alert.severity else {}),
+        },
     )
     freezing.freeze_alert(case, alert, number=1)
     pivots.plan(case, actor=actor)
@@ -93,6 +98,9 @@ def occurrence_of(case: Case, alert: Alert, now: datetime) -> Occurrence:
 def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -> Case:
     now = timezone.now()
     first, last = event_range(alert)
+    severity = watching.raised(
+        alert.severity, host_id=alert.host_id, host_name=alert.host_name, user=facts.user
+    ).severity
     return Case(
         key=key.sha256,
         key_fields=[list(pair) for pair in key.fields],
@@ -100,7 +108,7 @@ def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -
         rule=alert.rule,
         rule_version=alert.rule_version,
         guide=pin(alert.rule_version) if alert.rule_version else None,
-        severity=alert.severity,
+        severity=severity,
         risk_score=alert.risk_score,
         time_basis=alert.time_basis,
         is_storm=is_storm,
@@ -113,7 +121,7 @@ def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -
         first_event_at=first,
         last_event_at=last,
         opened_at=now,
-        due_at=now + DUE[Severity(alert.severity)],
+        due_at=now + DUE[severity],
         last_activity_at=now,
     )
 

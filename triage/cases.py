@@ -5,7 +5,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from detections.actors import Actor, of_user
-from triage import journal
+from triage import journal, response_open
 from triage.enums import CaseLinkKind, CaseStatus, Disposition, PivotState, QuestionState
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
@@ -131,6 +131,7 @@ def close_case(
         if overridden:
             blocks = _check_override(override, actor)
         twin = _twin(row, duplicate_of, actor) if disposition == Disposition.DUPLICATE else None
+        blocks += response_open.blocks(row)
         blocks += _lacking(disposition, rationale, twin, escalated_to, preserved)
         if blocks:
             raise GateClosedError(blocks)

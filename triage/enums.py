@@ -192,7 +192,7 @@ class ProposalState(TextChoices):
 
 
 class ActionState(TextChoices):
-    """States of a response action (reserved for the response tables)."""
+    """States of a response action. `unknown`: it may have been done, and the target is asked."""
 
     REQUESTED = "requested"
     APPROVED = "approved"
@@ -204,3 +204,11 @@ class ActionState(TextChoices):
     FAILED = "failed"
     UNKNOWN = "unknown"
     UNDONE = "undone"
+
+
+class CheckOutcome(TextChoices):
+    """What one look at the effect of an action saw."""
+
+    HOLDING = "holding"
+    BROKEN = "broken"
+    UNKNOWN = "unknown", "could not be checked"

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from detections.actors import Actor
 from detections.models import Alert
-from triage import case_links, cases, journal, pivots
+from triage import case_links, cases, journal, pivots, response_open
 from triage.case_opening import add_to
 from triage.enums import CaseLinkKind, CaseStatus, Disposition
 from triage.errors import TriageError
@@ -24,7 +24,8 @@ def merge(
     """Move the occurrences of `source` into `target` and close `source` as its duplicate.
 
     What was answered and found at `source` stays there, readable. Raises NotPermittedError, StaleEditError,
-    and TriageError without a reason, for the same case, a closed one, or a storm that would swallow a case.
+    and TriageError without a reason, for the same case, a closed one, one whose response is under way, or a
+    storm that would swallow a case.
     """
     person = _person(actor)
     if not reason.strip():
@@ -41,6 +42,8 @@ def merge(
                 f"{filled.number} gathers a storm: a case with questions is not merged into it. "
                 "Split what belongs here off the storm instead."
             )
+        if blocks := response_open.blocks(emptied):
+            raise TriageError(" ".join(blocks))
         return _merge(emptied, filled, reason.strip(), person, actor)
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from detections import alarms, journal
 from detections.actors import Actor
 from detections.alarms import Alarm
+from triage import response_alarms
 from triage.models import Notification
 
 STREAM = "notifications"
@@ -21,7 +22,8 @@ def check(*, actor: Actor, now: datetime | None = None) -> int:
     Idempotent: two checks at the same moment make one notification, since the database decides.
     """
     now = now or timezone.now()
-    standing = {alarm.key[:200]: alarm for alarm in alarms.current(now=now)}
+    found = [*alarms.current(now=now), *response_alarms.standing()]
+    standing = {alarm.key[:200]: alarm for alarm in found}
     known = {one.key: one for one in Notification.objects.unresolved()}
     for key, alarm in standing.items():
         if key in known:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Value
 from django.db.models import When as Then
 
 from detections.actors import Actor
 from detections.enums import Severity
-from triage.enums import CaseStatus
-from triage.models import Case, GateOverride
+from triage.enums import ActionState, CaseStatus
+from triage.models import Case, GateOverride, ResponseAction
 from triage.models.case import CaseQuerySet
 
 PAGE_SIZE = 50
@@ -62,13 +62,17 @@ def _conditions(actor: Actor) -> dict[str, tuple[str, Q]]:
     return {
         "mine": ("Mine", _OPEN & Q(assignee=user) if user else nothing),
         "unassigned": ("Unassigned", _OPEN & Q(assignee__isnull=True)),
-        # Exceptions and response actions ask for approval; a case holds none of them yet.
-        "approval": ("Needs approval", nothing),
+        "approval": ("Needs approval", Q(pk__in=_asked_for())),
         "blocked": ("Blocked", _OPEN & (Q(blocked_count__gt=0) | Q(no_telemetry_count__gt=0))),
         "new": ("New evidence", _OPEN & Q(has_new_evidence=True)),
         "all": ("All", _OPEN),
         "closed": ("Closed", Q(status=CaseStatus.CLOSED)),
     }
+
+
+def _asked_for() -> QuerySet[ResponseAction, int]:
+    """Cases with response actions that wait for a second person."""
+    return ResponseAction.objects.filter(state=ActionState.REQUESTED).values_list("case", flat=True)
 
 
 def queue(
@@ -89,7 +93,10 @@ def queue(
     sort = sort if sort in SORTS else DEFAULT_SORT
     visible = Case.objects.visible_to(actor)
     overridden = Exists(GateOverride.objects.filter(case=OuterRef("pk")))
-    cases = found(visible.filter(conditions[tab][1]), search).annotate(rank=_rank(), overridden=overridden)
+    contained = Exists(ResponseAction.objects.open_containments().filter(case=OuterRef("pk")))
+    cases = found(visible.filter(conditions[tab][1]), search).annotate(
+        rank=_rank(), overridden=overridden, contained=contained
+    )
     cases = cases.select_related("assignee", "rule").order_by(*SORTS[sort], "-pk")
     return QueuePage(
         page=Paginator(cases, size).get_page(page),

@@ -14,7 +14,8 @@ VIEWS = (
         "triage.view_overlayproposal "
         "triage.view_casetask triage.view_attachment triage.view_note "
         "triage.view_exceptionitem triage.view_exceptionversion triage.view_suppression triage.view_backtest "
-        "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion"
+        "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion "
+        "triage.view_responseaction triage.view_actionkind triage.view_blockentry"
     )
     .lower()
     .split()
@@ -25,6 +26,7 @@ ANALYST = [
     "triage.assign_case",
     "triage.close_case",
     "triage.propose_exception",
+    "triage.request_action",
     "triage.merge_case",
     "triage.add_casetask",
     "triage.change_casetask",
@@ -44,6 +46,7 @@ LEAD = [
     "triage.add_asset",
     "triage.change_asset",
     "triage.override_gate",
+    "triage.override_precondition",
 ]
 ADMIN = [
     *VIEWS,
@@ -67,6 +70,10 @@ ADMIN = [
     "triage.add_asset",
     "triage.change_asset",
     "triage.delete_asset",
+    "triage.change_actionkind",
+    "triage.view_connector",
+    "triage.add_connector",
+    "triage.change_connector",
     "auth.view_user",
     "auth.add_user",
     "auth.change_user",

@@ -7,7 +7,7 @@ from django.utils import timezone
 from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
-from triage import attachments, exception_watch, look_ups, notifications, observables
+from triage import attachments, exception_watch, look_ups, notifications, observables, response_clock
 
 CHECK_ALARMS = "triage.tasks.check_alarms"
 SEND_CANARY = "triage.tasks.send_canary"
@@ -32,6 +32,7 @@ def send_canary() -> None:
 def heal() -> None:
     """End what nobody works at any more, and delete what nobody needs."""
     exception_watch.watch(actor=system("the clock"))
+    response_clock.watch(actor=system("the clock"))
     imports.fail_lost_imports()
     back_search.fail_lost()
     uploads.sweep()

@@ -134,6 +134,8 @@ def _status(case: Case, entries: list[JournalEntry]) -> tuple[str, str]:
             status, disposition = CaseStatus.CLOSED, entry.after
         elif entry.verb == "merge_undone" and entry.data.get("merge") in merges:
             status, disposition = merges[entry.data["merge"]].status_before, Disposition.UNDETERMINED
+        elif entry.verb in ("verdict_given", "verdict_withdrawn"):
+            disposition = entry.after
         elif entry.verb.startswith("case_") and entry.after in CaseStatus.values:
             status = entry.after
     return str(status), str(disposition)

@@ -1,6 +1,7 @@
 """The facts of triage."""
 
 from triage.models.access import OneTimeSignIn
+from triage.models.action import ActionCheck, ActionKind, BlockEntry, Connector, ReplyLink, ResponseAction
 from triage.models.asset import Asset
 from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
@@ -24,10 +25,13 @@ from triage.models.question import Answer, Citation, Confirmation, Draft, Questi
 from triage.models.task import CaseTask
 
 __all__ = [
+    "ActionCheck",
+    "ActionKind",
     "Answer",
     "Asset",
     "Attachment",
     "BackTest",
+    "BlockEntry",
     "Case",
     "CaseLink",
     "CaseMerge",
@@ -35,6 +39,7 @@ __all__ = [
     "CheckResult",
     "Citation",
     "Confirmation",
+    "Connector",
     "Draft",
     "Escalation",
     "EventSummary",
@@ -55,6 +60,8 @@ __all__ = [
     "OverlayProposal",
     "PivotRun",
     "Question",
+    "ReplyLink",
+    "ResponseAction",
     "Suppression",
     "ValueList",
     "ValueListVersion",

@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from triage import cases, journal
+from triage import cases, journal, response_open
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.forms import AssignForm, CloseForm
 from triage.models import Case
@@ -103,6 +103,7 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
         **fresh.context("close"),
         "form": form,
         "refusals": refusals,
+        "response_blocks": response_open.blocks(fresh.case) if fresh.case.is_open else [],
         "may_override": request.actor.can("triage.override_gate"),
         "overridable": [value.value for value in cases.OVERRIDABLE],
         "gate_is_open": fresh.gate.of("benign").is_open,

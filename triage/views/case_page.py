@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 
 from detections.actors import Actor
 from detections.models import JournalStream
-from triage import evidence, facts, guide_versions, journal
+from triage import evidence, facts, guide_versions, journal, response_open
 from triage.enums import PivotState, QuestionState
 from triage.gate import Block, Gate, Opening, gate
 from triage.guides.model import Guide
@@ -86,8 +86,11 @@ class CasePage:
     def context(self, tab: str) -> dict[str, object]:
         """What the head and the side columns need."""
         case = self.case
+        actions_total, containments = response_open.counts(case, actor=self.actor)
         return {
             "case": case,
+            "actions_total": actions_total,
+            "containments": containments,
             "tab": tab,
             "gate": self.gate,
             "openings": [opening for opening in self.gate.openings if opening.disposition != "undetermined"],

@@ -1,0 +1,125 @@
+"""Response actions on cases made row by row, and a target whose every answer a test chooses."""
+
+from django.utils import timezone
+
+from detections import outbox
+from detections.actors import of_user
+from tests.conftest import person
+from triage import response_actions
+from triage.actions.adapter import _adapters
+from triage.actions.outcomes import Outcome, Proof, Result
+from triage.enums import CheckOutcome, ObservableType
+from triage.models import ActionKind, Asset, Case, Connector, Observable, ResponseAction
+from triage.response_actions import Wish
+
+WHY = "The checks point at it."
+
+
+class Scripted:
+    """A target that does what it is told, or what a test says. `done` lists the keys that it carried out."""
+
+    label, fields, secrets, kinds = "Scripted", {}, {}, frozenset()
+    done: list[str] = []
+    sent: list[str] = []
+    asked: list[str] = []
+    before_send = after_send = None
+    answers: list[Outcome] = []
+    proof = Proof(CheckOutcome.HOLDING, "It holds.")
+
+    def __init__(self, config, secrets):
+        pass
+
+    def send(self, order):
+        type(self).sent.append(order.key)
+        if type(self).before_send:
+            type(self).before_send()
+        if self.answers:
+            outcome = self.answers.pop(0)
+            if outcome.result in (Result.DONE, Result.STARTED, Result.WAITS):
+                type(self).done.append(order.key)
+            return outcome
+        type(self).done.append(order.key)
+        if type(self).after_send:
+            type(self).after_send()
+        return Outcome(Result.DONE, "Done.")
+
+    def look_up(self, order):
+        type(self).asked.append(order.key)
+        if order.key in self.done:
+            return Outcome(Result.DONE, "It was done.")
+        return Outcome(Result.NOT_TAKEN, "No such order.")
+
+    def prove(self, order):
+        return self.proof
+
+    def test(self):
+        return Outcome(Result.DONE, "Well.")
+
+
+def scripted(kind: str = "block_destination", **columns) -> type[Scripted]:
+    """A fresh target, connected to actions of the kind."""
+    made = type("Fresh", (Scripted,), {"done": [], "sent": [], "asked": [], "answers": []})
+    _adapters["scripted"] = made
+    connector, _new = Connector.objects.get_or_create(
+        key="scripted", defaults={"name": "Scripted", "adapter": "scripted", "enabled": True, **columns}
+    )
+    for key in (kind, f"un{kind}", "unblock_destination", "release_host"):
+        ActionKind.objects.filter(key=key).update(connector=connector)
+    return made
+
+
+def observable(
+    case: Case, value: str = "203.0.113.57", kind: str = ObservableType.IP, **columns
+) -> Observable:
+    now = timezone.now()
+    row, _new = Observable.objects.get_or_create(
+        case=case,
+        type=kind,
+        digest=f"{kind}:{value}"[:64],
+        defaults={
+            "value": value.lower(),
+            "spelling": value,
+            "first_seen_at": now,
+            "last_seen_at": now,
+            "event_count": 1,
+            **columns,
+        },
+    )
+    return row
+
+
+def preserved(case: Case, actor) -> ResponseAction:
+    """The evidence of the case, preserved as far as preconditions ask."""
+    ActionKind.objects.get_or_create(
+        key="preserve_evidence", defaults={"label": "Preserve", "needs_approval": False}
+    )
+    action = response_actions.request(case, Wish("preserve_evidence", WHY), actor=actor)
+    outbox.drain()
+    action.refresh_from_db()
+    if action.state == "running":
+        from triage import response_running
+
+        response_running.record_result(action, succeeded=True, proof="Copied to the share.", actor=actor)
+    return action
+
+
+def permitted(case: Case, *, allowed: bool = True) -> Asset:
+    return Asset.objects.create(
+        host_name=case.host_name, host_id=case.host_id, role="workstation", isolation_permitted=allowed
+    )
+
+
+def requested(case: Case, actor, kind: str = "block_destination", **wish) -> ResponseAction:
+    """A request to block the destination, the evidence preserved."""
+    preserved(case, actor)
+    target = wish.pop("target", None) or str(observable(case).pk)
+    return response_actions.request(case, Wish(kind, WHY, target=target, **wish), actor=actor)
+
+
+def approved(case: Case, actor, lead, kind: str = "block_destination", **wish) -> ResponseAction:
+    action = requested(case, actor, kind, **wish)
+    return response_actions.approve(action, actor=lead, seen_sha256=action.content_sha256)
+
+
+def leads(count: int):
+    return [of_user(person(f"lead{number}", "Lead")) for number in range(count)]

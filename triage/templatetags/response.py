@@ -1,0 +1,77 @@
+"""States of response actions, and what their checks say."""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from triage.enums import CheckOutcome
+from triage.models import ResponseAction
+from triage.templatetags.marks import icon, words
+from triage.templatetags.moments import span, when
+
+register = template.Library()
+
+_LOOK = {
+    "requested": ("warn", "clock"),
+    "approved": ("info", "check"),
+    "declined": ("neutral", "not-applicable"),
+    "cancelled": ("neutral", "not-applicable"),
+    "expired": ("neutral", "clock"),
+    "running": ("running", "running"),
+    "succeeded": ("ok", "done"),
+    "failed": ("failed", "failed"),
+    "unknown": ("no-telemetry", "unresolved"),
+    "undone": ("neutral", "undo"),
+    "locked": ("neutral", "lock"),
+    "open": ("open", "open"),
+    "holding": ("ok", "done"),
+    "broken": ("danger", "failed"),
+}
+
+
+@register.simple_tag
+def action_pill(state: str, text: str = "") -> SafeString:
+    """A state of an action or a check, with its glyph and word."""
+    tone, glyph = _LOOK.get(state, ("neutral", "open"))
+    css = "spin" if state == "running" else ""
+    return format_html('<span class="pill s-{}">{}{}</span>', tone, icon(glyph, css), text or words(state))
+
+
+@register.simple_tag
+def step_glyph(state: str) -> SafeString:
+    """The glyph of a rung in the strip."""
+    glyph = {"done": "done", "active": "active", "running": "running", "locked": "lock"}.get(state, "open")
+    return icon(glyph, "glyph spin" if state == "running" else "glyph")
+
+
+@register.filter
+def step_tone(state: str) -> str:
+    return {"done": "s-ok", "active": "s-active", "running": "s-running"}.get(state, "s-open")
+
+
+@register.filter
+def span_of_minutes(minutes: int) -> str:
+    """`4 h`, `7 d`."""
+    return span(timedelta(minutes=minutes))
+
+
+@register.simple_tag
+def proof_line(action: ResponseAction) -> SafeString | str:
+    """`Verified 09:58, still holding 10:58`. Checks have been read with the action."""
+    checks = list(action.checks.all())
+    if not checks:
+        return ""
+    held = [check.at for check in checks if check.result == CheckOutcome.HOLDING]
+    if action.proof == CheckOutcome.BROKEN:
+        return format_html("<strong>Does not hold any more</strong>, seen {}.", _at(checks[-1].at))
+    if not held:
+        return format_html("Not proven, looked {}.", _at(checks[-1].at))
+    if len(held) == 1:
+        return format_html("Verified {}.", _at(held[0]))
+    return format_html("Verified {}, still holding {}.", _at(held[0]), _at(held[-1]))
+
+
+def _at(moment: datetime) -> SafeString | str:
+    return when(moment, "minute", "recorded")
