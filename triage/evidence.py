@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -62,16 +63,32 @@ def latest_runs(case: Case) -> list[PivotRun]:
     return _newest(PivotRun.objects.filter(case=case, counts=True).order_by("attempt"))
 
 
-def shown_runs(case: Case) -> list[PivotRun]:
-    """The newest attempt of each pivot, those that people asked for after the guide's.
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The runs of a case, read once. Both give the newest attempt of each pivot, in the order of planning.
 
-    What came after the case was closed is left out: it changes nothing silently.
+    shown: those that people asked for after the guide's; what came after the case was closed is left out,
+    since it changes nothing silently. counting: those that gate and checks go by.
     """
-    runs = PivotRun.objects.filter(case=case, is_after_closing=False).select_related("asked_by")
-    newest = _newest(runs.order_by("attempt"))
-    for run in newest:
+
+    shown: tuple[PivotRun, ...]
+    counting: tuple[PivotRun, ...]
+
+
+def attempts(case: Case) -> Attempts:
+    """What the pages of a case show, and what its gate goes by, in one query."""
+    runs = list(PivotRun.objects.filter(case=case).select_related("asked_by").order_by("attempt"))
+    for run in runs:
         run.case = case
-    return newest
+    return Attempts(
+        shown=tuple(_newest(run for run in runs if not run.is_after_closing)),
+        counting=tuple(_newest(run for run in runs if run.counts)),
+    )
+
+
+def shown_runs(case: Case) -> list[PivotRun]:
+    """The newest attempt of each pivot that the pages show."""
+    return list(attempts(case).shown)
 
 
 def _newest(runs: Iterable[PivotRun]) -> list[PivotRun]:

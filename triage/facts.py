@@ -16,8 +16,8 @@ from detections.enums import TimeBasis
 from detections.ingest.remote import remote_side
 from detections.models import Alert
 from triage.checks import is_alert
-from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence, pinned
-from triage.models import Asset, Case, EventSummary, Evidence, PivotRun
+from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
+from triage.models import Asset, Case, EventSummary, PivotRun
 
 MOST_RELATED = 10
 MOST_VALUES = 20
@@ -124,7 +124,6 @@ class Facts:
     missing_fields: tuple[str, ...]
     related: tuple[Case, ...]
     coverage: tuple[KindCoverage, ...]
-    pinned: tuple[Evidence, ...]
 
 
 def head_facts(alert: Alert) -> HeadFacts:
@@ -136,11 +135,14 @@ def head_facts(alert: Alert) -> HeadFacts:
     return HeadFacts(remote[0] if remote else "", _user(documents).name, shown)
 
 
-def case_facts(case: Case, *, actor: Actor) -> Facts:
-    """Everything that the panel shows. Reads the database alone, never the store."""
+def case_facts(case: Case, *, actor: Actor, runs: Sequence[PivotRun] | None = None) -> Facts:
+    """Everything that the panel shows. Reads the database alone, never the store.
+
+    runs: those that count, where a page has read them already.
+    """
     alert = first_alert(case)
     documents = _documents(alert) if alert else []
-    runs = latest_runs(case)
+    runs = latest_runs(case) if runs is None else runs
     remote = _remote(documents)
     assets = _assets(case, remote[0] if remote else "")
     reached, names = _reached(case, runs)
@@ -157,7 +159,6 @@ def case_facts(case: Case, *, actor: Actor) -> Facts:
         missing_fields=tuple(_missing(documents)),
         related=_related(case, actor),
         coverage=_coverage(case, runs),
-        pinned=tuple(pinned(case)),
     )
 
 

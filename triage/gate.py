@@ -49,8 +49,13 @@ class Gate:
 
 def gate(case: Case) -> Gate:
     """The gate of a case as it stands. Inside a transaction with the case locked, it holds until commit."""
+    return gate_of(case, standings(case))
+
+
+def gate_of(case: Case, questions: Sequence[Standing]) -> Gate:
+    """The gate over the questions as they were read."""
     return decide(
-        standings(case),
+        questions,
         is_closed=case.status == CaseStatus.CLOSED,
         is_storm=case.is_storm,
         closing=guide_of(case).closing,

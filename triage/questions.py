@@ -97,13 +97,16 @@ def _sentences(reasons: Sequence[str]) -> list[str]:
     return [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
 
 
-def why_not_lower(question: Question) -> list[str]:
+def why_not_lower(
+    question: Question, *, standing: Standing | None = None, held: bool | None = None
+) -> list[str]:
     """Why *lower* can't be chosen as the case stands; empty if it can.
 
-    A confirmation that the case already holds is taken as one that could be cited.
+    A confirmation that the case already holds is taken as one that could be cited. standing, held: how the
+    question stands and whether there is such a confirmation, where a page has read them already.
     """
-    held = question.case.confirmations.exists()
-    return _sentences(standing_of(question).lower_blocks(has_confirmation=held))
+    held = question.case.confirmations.exists() if held is None else held
+    return _sentences((standing or standing_of(question)).lower_blocks(has_confirmation=held))
 
 
 def _store(

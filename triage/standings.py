@@ -53,10 +53,16 @@ class Standing:
         return blocks
 
 
-def standings(case: Case) -> list[Standing]:
-    """All questions of a case, in the guide's order. A fixed number of queries."""
+def standings(
+    case: Case, *, runs: Sequence[PivotRun] | None = None, questions: Sequence[Question] | None = None
+) -> list[Standing]:
+    """All questions of a case, in the guide's order. A fixed number of queries.
+
+    runs, questions: the runs that count and the questions, where a page has read them already.
+    """
     guide = guide_of(case)
-    runs = latest_runs(case)
+    runs = latest_runs(case) if runs is None else runs
+    questions = list(case.questions.order_by("position")) if questions is None else questions
     answers = _standing_answers(case)
     confirmed = set(
         Citation.objects.filter(
@@ -66,7 +72,7 @@ def standings(case: Case) -> list[Standing]:
     fired = list(CheckResult.objects.filter(case=case, state=CheckState.FIRED, points=Points.ESCALATE.value))
     return [
         _standing(case, question, guide, runs, answers.get(question.pk), confirmed, fired)
-        for question in Question.objects.filter(case=case).order_by("position")
+        for question in questions
     ]
 
 

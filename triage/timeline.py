@@ -5,11 +5,12 @@ Reads event summaries, never documents. An event that several pivots froze stand
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet
+from django.db.models.functions import Cast
 
 from detections.actors import Actor
 from detections.enums import TelemetryKind
@@ -148,7 +149,8 @@ def _items(case: Case, runs: Sequence[PivotRun]) -> Iterable[Item]:
     held: dict[str, Item] = {}
     last: dict[int, Item] = {}
     for values in _summaries(case, runs):
-        row, pivot, identity, *rest = values
+        row, pivot, identity, at, *rest = values
+        rest.insert(0, _moment(at))
         if pivot in own and (pivot not in last or last[pivot].at <= rest[0]):
             last[pivot] = _alert_item(case, row, rest[0])
         earlier = held.get(identity)
@@ -160,6 +162,11 @@ def _items(case: Case, runs: Sequence[PivotRun]) -> Iterable[Item]:
         is_fired = row in fired or (earlier is not None and earlier.is_fired)
         held[identity] = _item(case, row, identity, rest, is_own, is_fired)
     return sorted([*held.values(), *last.values()], key=lambda item: (item.at, item.row, item.identity))
+
+
+def _moment(text: str) -> datetime:
+    """A stored time: SQLite keeps it without a zone, PostgreSQL tells that of the session; both are UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _item(
@@ -190,12 +197,14 @@ def _alert_item(case: Case, row: int, at: datetime) -> Item:
 
 
 def _summaries(case: Case, runs: Sequence[PivotRun]) -> "QuerySet[EventSummary, tuple[Any, ...]]":
+    """Times as text: what Django does to make each an aware datetime takes longer than all else here."""
     wanted = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs])
+    wanted = wanted.annotate(at=Cast("event_at", CharField()))
     columns = (
         "evidence",
         "pivot",
         "identity",
-        "event_at",
+        "at",
         "kind",
         "action",
         "process_name",

@@ -1,11 +1,13 @@
 """Values that can be asked about: each with a quiet link to how rare it is and to other hosts."""
 
+from functools import lru_cache
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from detections import ecs
@@ -25,11 +27,12 @@ def cell(row: Evidence, name: str, case: Case) -> SafeString:
     if not found:
         return ABSENT
     parts = [
-        format_html("{}{}", val(one), _link(case, name, one, {"row": str(row.pk), "n": str(number)}))
+        val(one) + _link(case, name, one, {"row": str(row.pk), "n": str(number)})
         for number, one in enumerate(found[:MOST])
     ]
-    more = format_html(' <span class="subtle">+{}</span>', len(found) - MOST) if len(found) > MOST else ""
-    return format_html("{}{}", format_html_join(", ", "{}", ((part,) for part in parts)), more)
+    more = f' <span class="subtle">+{len(found) - MOST}</span>' if len(found) > MOST else ""
+    # Each part is escaped already; a page has thousands of cells.
+    return SafeString(", ".join(parts) + more)
 
 
 @register.simple_tag
@@ -52,13 +55,15 @@ def ask_line(row: Evidence, name: str, value: Any, case: Case) -> SafeString:
 def _link(case: Case, name: str, value: Any, where: dict[str, str], *, page: bool = False) -> SafeString:
     if not can_be_followed(name, value):
         return SafeString("")
-    address = f"{reverse('case_value', args=[case.pk])}?{urlencode({'field': name, **where})}"
-    label = f"Find {attribute(value)[:60]} elsewhere"
-    below = SafeString("") if page else format_html(' data-below="{}" aria-expanded="false"', address)
-    return format_html(
-        '<a class="ask" href="{}"{} aria-label="{}" title="How rare it is, and on which other hosts">{}</a>',
-        address,
-        below,
-        label,
-        icon("search", "icon-12"),
+    address = escape(f"{_page_of(case.pk)}?{urlencode({'field': name, **where})}")
+    label = escape(f"Find {attribute(value)[:60]} elsewhere")
+    below = "" if page else f' data-below="{address}" aria-expanded="false"'
+    return SafeString(
+        f'<a class="ask" href="{address}"{below} aria-label="{label}" '
+        f'title="How rare it is, and on which other hosts">{icon("search", "icon-12")}</a>'
     )
+
+
+@lru_cache(maxsize=256)
+def _page_of(case: int) -> str:
+    return reverse("case_value", args=[case])

@@ -1,10 +1,10 @@
 """Times: stored and shown in UTC with their kind; the person's own zone appears on hover (page.js)."""
 
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -50,7 +50,9 @@ def when(moment: datetime | None, form: str = "full", kind: str = "") -> SafeStr
         return NEVER
     utc = moment.astimezone(UTC)
     label = f"{_KINDS.get(kind, kind)} {utc:%Y-%m-%d %H:%M:%S} UTC".strip()
-    return format_html('<time datetime="{}" title="{}">{}</time>', utc.isoformat(), label, _text(utc, form))
+    return SafeString(
+        f'<time datetime="{utc.isoformat()}" title="{escape(label)}">{escape(_text(utc, form))}</time>'
+    )
 
 
 @register.filter

@@ -61,6 +61,13 @@ def tasks_link(context: RequestContext) -> SafeString | str:
     return nav_link(context, "tasks", "check", "Tasks", _count(of_actor(actor).count()))
 
 
+@register.simple_tag(takes_context=True)
+def may(context: RequestContext, permission: str) -> bool:
+    """Whether the reader has a permission: `{% may "triage.view_case" as sees_cases %}`."""
+    actor = _actor(context)
+    return actor is not None and actor.can(permission)
+
+
 def _actor(context: RequestContext) -> Actor | None:
     """Who reads the page; error pages have no actor of their own and ask anew."""
     request = context.get("request")

@@ -1,5 +1,6 @@
 """Values from telemetry: hostile text, shown whole, in mono, never as a link, with nothing hidden in it."""
 
+import html
 import json
 import unicodedata
 from collections.abc import Iterator
@@ -58,6 +59,11 @@ def val(value: Any, css: str = "") -> SafeString:
         return ABSENT
     text = as_text(value)
     more = len(text) - SHOWN
+    if more <= 0 and text.isascii() and text.isprintable():
+        # Most values, and a page has thousands: escaped once, for all three places.
+        shown = html.escape(text)
+        classes = html.escape(f"val {css}".strip())
+        return SafeString(f'<span class="{classes}" title="{shown}" data-full="{shown}">{shown}</span>')
     return format_html(
         '<span class="{}" title="{}" data-full="{}">{}{}</span>',
         f"val {css}".strip(),

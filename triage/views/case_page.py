@@ -13,9 +13,11 @@ from detections.actors import Actor
 from detections.models import JournalStream
 from triage import evidence, facts, guide_versions, journal, response_open
 from triage.enums import PivotState, QuestionState
-from triage.gate import Block, Gate, Opening, gate
+from triage.evidence import Attempts
+from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
-from triage.models import Answer, Case, Draft, Note, PivotRun, Question
+from triage.models import Answer, Case, Draft, Evidence, Note, PivotRun, Question
+from triage.standings import Standing, standings
 from triage.templatetags.marks import words
 from triage.views.doors import Asked
 
@@ -49,12 +51,32 @@ class CasePage:
         return questions
 
     @cached_property
-    def runs(self) -> list[PivotRun]:
-        return evidence.shown_runs(self.case)
+    def _attempts(self) -> Attempts:
+        return evidence.attempts(self.case)
+
+    @property
+    def runs(self) -> Sequence[PivotRun]:
+        return self._attempts.shown
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        return standings(self.case, runs=self._attempts.counting, questions=self.questions)
 
     @cached_property
     def gate(self) -> Gate:
-        return gate(self.case)
+        return gate_of(self.case, self.standings)
+
+    @cached_property
+    def facts(self) -> facts.Facts:
+        return facts.case_facts(self.case, actor=self.actor, runs=self._attempts.counting)
+
+    @cached_property
+    def pinned(self) -> list[Evidence]:
+        return evidence.pinned(self.case)
+
+    def question(self, key: str) -> Question | None:
+        """The question of that key, as it was read."""
+        return next((question for question in self.questions if question.key == key), None)
 
     @cached_property
     def cited(self) -> dict[int, int]:
@@ -97,7 +119,7 @@ class CasePage:
             "why_closed": why_not_closable(self.gate),
             "lines": self.lines,
             "states": [question.state for question in self.questions],
-            "facts": facts.case_facts(case, actor=self.actor),
+            "facts": self.facts,
             "links": case_links(case),
             "overrides": [] if case.is_open else list(case.overrides.select_related("by")),
             "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),

@@ -10,14 +10,12 @@ from django.utils.dateparse import parse_datetime
 
 from detections import ecs
 from detections.enums import TelemetryKind
-from detections.stores.base import Window
 from triage.checks import is_alert
 from triage.enums import PivotOrigin, PivotState
 from triage.evidence import kind_word
 from triage.guides.model import Guide
 from triage.models import Evidence, PivotRun
 from triage.templatetags.moments import took
-from triage.views.pivot_forms import ReachForm, reach_form
 
 ROWS_SHOWN = 20
 FOCUS_COLUMNS = 7
@@ -50,17 +48,6 @@ class Card:
         """Whether the same can be asked again to see what changed."""
         searched = (PivotState.HITS, PivotState.NO_HITS, PivotState.PARTIAL, PivotState.NO_TELEMETRY)
         return bool(self.run.query) and not self.is_alert and self.run.state in searched
-
-    @property
-    def window_form(self) -> ReachForm:
-        return reach_form(self.run)
-
-    @property
-    def window(self) -> Window | None:
-        """The whole window of the run, also while it is still filling."""
-        if self.run.window_start is None or self.run.window_end is None:
-            return None
-        return Window(self.run.window_start, self.run.refills_at or self.run.window_end)
 
     @property
     def pill(self) -> str:

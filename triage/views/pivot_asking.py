@@ -48,12 +48,13 @@ def place_of(run: PivotRun) -> str:
 @page
 @require_http_methods(["GET", "POST"])
 def pivot_window(request: Asked, pk: int, key: str) -> HttpResponse:
-    """Choose another window or other hosts. For htmx: what the form as it stands would search."""
+    """Choose another window or other hosts. For htmx: the form, or what it would search."""
     case = load(request, pk)
     run = shown_run(case, key)
     if request.method == "GET":
         form = reach_form(run, request.GET if "before" in request.GET else None)
-        template = "cases/window_preview.html" if request.htmx else "cases/window.html"
+        part = "cases/window_form.html" if "dialog" in request.GET else "cases/window_preview.html"
+        template = part if request.htmx else "cases/window.html"
         return _window(request, run, form, template)
     if "reset" in request.POST and run.origin == PivotOrigin.GUIDE:
         return _rerun(request, run, Reach(), reach_form(run))
@@ -75,7 +76,7 @@ def _window(
     request: Asked, run: PivotRun, form: ReachForm, template: str, *, status: int = 200, refusal: str = ""
 ) -> HttpResponse:
     shown = CasePage(run.case, request.actor)
-    base = {} if template.endswith("_preview.html") else shown.context("evidence")
+    base = shown.context("evidence") if template == "cases/window.html" else {"case": run.case}
     context = {**base, "run": run, "form": form, "refusal": refusal, **preview(run, form)}
     return render(request, template, context, status=status)
 
@@ -93,10 +94,11 @@ def preview(run: PivotRun, form: ReachForm) -> dict[str, Any]:
             "would_count": pivot_windows.counts(run.case, guide, run, reach),
             "is_of_guide": run.origin == PivotOrigin.GUIDE,
         }
-    assert run.window_start is not None
-    assert run.window_end is not None
+    window = None
+    if run.window_start is not None and run.window_end is not None:
+        window = Window(run.window_start, run.refills_at or run.window_end)
     return {
-        "window": Window(run.window_start, run.refills_at or run.window_end),
+        "window": window,
         "scope": run.get_scope_display(),
         "would_count": run.counts,
         "is_of_guide": run.origin == PivotOrigin.GUIDE,

@@ -10,7 +10,7 @@ from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from triage import answer_fields, attachments, confirmations, evidence, notes, questions
+from triage import answer_fields, attachments, confirmations, notes, questions
 from triage.checks import ALERT
 from triage.enums import CheckState, ConfirmationKind, QuestionState
 from triage.errors import AnswerRefusedError, StaleEditError, TriageError
@@ -31,8 +31,11 @@ CHOICES = (
 
 @page
 def question(request: Asked, pk: int, key: str) -> HttpResponse:
-    shown = _load(request, pk, key)
-    return render(request, "cases/question.html", question_context(shown, request))
+    case_page = CasePage(load(request, pk), request.actor)
+    shown = case_page.question(key)
+    if shown is None:
+        raise Http404
+    return render(request, "cases/question.html", question_context(shown, request, case_page=case_page))
 
 
 def _load(request: Asked, pk: int, key: str) -> Question:
@@ -43,10 +46,15 @@ def _load(request: Asked, pk: int, key: str) -> Question:
 
 
 def question_context(
-    shown: Question, request: Asked, *, typed: dict[str, Any] | None = None, **more: object
+    shown: Question,
+    request: Asked,
+    *,
+    typed: dict[str, Any] | None = None,
+    case_page: CasePage | None = None,
+    **more: object,
 ) -> dict[str, object]:
     """Everything on the page. typed: what the person has in the form, where a refusal sent it back."""
-    case_page = CasePage(shown.case, request.actor)
+    case_page = case_page or CasePage(shown.case, request.actor)
     runs = [run for run in case_page.runs if run.question_key == shown.key]
     guide = case_page.guide
     guide_question = _of_guide(guide.questions, shown.key)
@@ -54,7 +62,7 @@ def question_context(
     focus = guide_question.focus.fields if guide_question else ()
     shown_cards = cards([*runs, *([alert] if alert else [])], guide, focus=focus)
     checks = list(shown.case.checks.filter(question_key=shown.key))
-    answering = answer_context(shown, request, typed)
+    answering = answer_context(shown, request, typed, case_page=case_page)
     documents = [row.document for card in shown_cards for row in card.rows]
     return {
         **case_page.context("questions"),
@@ -95,14 +103,23 @@ def _next(found: list[Question], shown: Question) -> Question | None:
     return next(iter(later or open_ones), None)
 
 
-def answer_context(shown: Question, request: Asked, typed: dict[str, Any] | None = None) -> dict[str, object]:
+def answer_context(
+    shown: Question,
+    request: Asked,
+    typed: dict[str, Any] | None = None,
+    *,
+    case_page: CasePage | None = None,
+) -> dict[str, object]:
     """The answer form: what stands in it, what can be cited, why lower is shut."""
+    case_page = case_page or CasePage(shown.case, request.actor)
     draft = questions.draft_for(shown, actor=request.actor)
     answer = questions.current_answer(shown)
     content = typed or (draft.content if draft else None) or _of_answer(answer)
-    pinned = evidence.pinned(shown.case)
+    pinned = case_page.pinned
+    confirmed = list(shown.case.confirmations.select_related("recorded_by", "attachment"))
     own = [row.pk for row in pinned if row.pivot.question_key == shown.key]
-    why_not = questions.why_not_lower(shown)
+    standing = next(found for found in case_page.standings if found.key == shown.key)
+    why_not = questions.why_not_lower(shown, standing=standing, held=bool(confirmed))
     return {
         "answer": answer,
         "citations": _citations(answer),
@@ -116,7 +133,7 @@ def answer_context(shown: Question, request: Asked, typed: dict[str, Any] | None
         "why_not_lower": why_not,
         "pinned": pinned,
         "cited": set(content.get("evidence", own)),
-        "confirmations": list(shown.case.confirmations.select_related("recorded_by", "attachment")),
+        "confirmations": confirmed,
         "cited_confirmations": set(content.get("confirmations", [])),
     }
 
