@@ -1,4 +1,4 @@
-"""Pivots, coverage and histograms on a real Elasticsearch and on the embedded store, side by side, in one run.
+"""Pivots, coverage and histograms on a real Elasticsearch and on the embedded store, side by side.
 
 Run: python -m benchmarks.elasticsearch [--events N] [--pivots N]. EQL is not timed: the distribution that the
 tests use has none. Needs Maven, or a server in ELASTICSEARCH_URL that takes `logs-endpoint.events.*`.
@@ -59,7 +59,7 @@ def questions(store: EventStore, count: int, pivots: int) -> dict[str, list[Ques
     last_hour = Window(max(START, end - timedelta(hours=1)), end)
     return {
         "a pivot over one hour": [
-            lambda one, asked=pivot_of(subject, count): counted(one, *asked)  # type: ignore[misc]
+            lambda one, subject=subject: counted(one, *pivot_of(subject, count))  # type: ignore[misc]
             for subject in subjects
         ],
         "coverage of seven kinds of a host": [
