@@ -23,6 +23,8 @@ Row = tuple[Any, ...]
 Place = tuple[str, int]
 # As many events are fetched one by one.
 FEW = 100
+# A statement reads as many places at once: each takes megabytes for the pages that it unpacks.
+AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,11 @@ class Scan:
         wanted = sorted(set(places))
         paths = {path for path, _ in wanted}
         narrow = Scan(self.files, self.connection, [one for one in self.segments if one.path in paths])
-        rows = narrow._one_by_one(wanted, timeout) if len(wanted) <= FEW else narrow._joined(wanted, timeout)
+        if len(wanted) <= FEW:
+            parts = (wanted[at : at + AT_ONCE] for at in range(0, len(wanted), AT_ONCE))
+            rows = [row for part in parts for row in narrow._one_by_one(part, timeout)]
+        else:
+            rows = narrow._joined(wanted, timeout)
         if len(rows) != len(wanted):
             raise StoreError(f"{len(wanted) - len(rows)} events are not where they were found. Search again.")
         return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
