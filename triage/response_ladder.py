@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from detections.enums import TelemetryKind
@@ -232,7 +233,7 @@ class CaseState:
     def scope(self) -> Any:
         """The newest search of other hosts, None where none ran."""
         try:
-            from triage import scoping
+            scoping = import_module("triage.scoping")
         except ImportError:
             return None
         return scoping.latest(self.case)
