@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from detections.actors import Actor
-from triage import cases, confirmations
+from triage import cases, confirmations, response_results
 from triage.enums import ConfirmationKind
 from triage.errors import TriageError
 from triage.models import ReplyLink, ResponseAction
@@ -74,7 +74,6 @@ def _check(link: ReplyLink) -> None:
 def answer(token: str, *, confirms: bool, name: str, statement: str) -> ReplyLink:
     """Take the answer: what is confirmed becomes a confirmation of the case, what is denied a fact of the
     action. Raises TriageError; nothing is stored then."""
-    from triage import response_running
 
     lacking = [] if name.strip() else ["Say who you are."]
     lacking += [] if statement.strip() else ["Say in a sentence what you confirm, or what you know."]
@@ -98,7 +97,7 @@ def answer(token: str, *, confirms: bool, name: str, statement: str) -> ReplyLin
                 actor=_replier(action, link),
             )
         link.save()
-        response_running.replied(action, link, name=name.strip()[:255])
+        response_results.replied(action, link, name=name.strip()[:255])
     return link
 
 

@@ -16,29 +16,14 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.actors import Actor, NotPermittedError
-from triage import approvals, cases, journal, response_ladder, response_targets
+from triage import approvals, cases, response_ladder, response_rows, response_targets
 from triage.enums import ActionState, CaseStatus
 from triage.errors import StaleEditError, TriageError
 from triage.guide_versions import guide_of
 from triage.models import ActionKind, Case, ResponseAction
-from triage.models.action import IN_FORCE
-from triage.response_executors import executor
 from triage.response_kinds import KindSpec, kind_of, spec_of
 from triage.response_ladder import Condition, place_of
 from triage.response_targets import Target
-
-__all__ = [
-    "Wish",
-    "approve",
-    "cancel",
-    "decline",
-    "executor",
-    "extend",
-    "hand_over",
-    "request",
-    "retry",
-    "undo",
-]
 
 REQUEST = "triage.request_action"
 OVERRIDE = "triage.override_precondition"
@@ -78,7 +63,7 @@ def request(case: Case, wish: Wish, *, actor: Actor) -> ResponseAction:
 
     Raises NotPermittedError, PreconditionError, and TriageError for what can't be asked for.
     """
-    user = _person(actor)
+    user = person(actor)
     place = place_of(guide_of(case), wish.kind, wish.stage)
     spec = spec_of(wish.kind, place.action if place else None)
     if spec.is_door:
@@ -95,14 +80,14 @@ def request(case: Case, wish: Wish, *, actor: Actor) -> ResponseAction:
         action.stage = place.stage.key if place else ""
         action.overrode = [one.why or one.says for one in overrode]
         action.override_reason = wish.override.strip() if overrode else ""
-        _store(action)
-        _write(action, "action_requested", actor, reason=action.reason, data=_content(action))
+        store_new(action)
+        response_rows.write(action, "action_requested", actor, reason=action.reason, data=content(action))
         if not action.needs_approval:
-            _begin(action)
+            begin(action)
     return action
 
 
-def _person(actor: Actor) -> User:
+def person(actor: Actor) -> User:
     actor.require(REQUEST, "request response actions")
     if actor.user is None:
         raise NotPermittedError("Only a person may request a response action.")
@@ -166,13 +151,13 @@ def _ends_at(kind: ActionKind, wish: Wish, now: datetime) -> datetime | None:
     return wish.ends_at
 
 
-def _store(action: ResponseAction) -> None:
+def store_new(action: ResponseAction) -> None:
     action.idempotency_key = f"casewright-{uuid.uuid4().hex}"
     action.content_sha256 = action.computed_sha256()
     action.save()
 
 
-def _content(action: ResponseAction) -> dict[str, Any]:
+def content(action: ResponseAction) -> dict[str, Any]:
     return {
         "kind": action.kind.key,
         "target": [action.target_type, action.target_value],
@@ -185,7 +170,7 @@ def _content(action: ResponseAction) -> dict[str, Any]:
     }
 
 
-def _begin(action: ResponseAction) -> None:
+def begin(action: ResponseAction) -> None:
     """Approved: what follows after the commit is the outbox's."""
     action.state, action.says = _S.APPROVED, "It is about to begin."
     action.save(update_fields=["state", "says"])
@@ -209,9 +194,9 @@ def approve(action: ResponseAction, *, actor: Actor, seen_sha256: str) -> Respon
     Raises NotPermittedError, StaleEditError, PreconditionError, TriageError.
     """
     with transaction.atomic():
-        row = _locked(action)
+        row = response_rows.locked(action.pk)
         user = _decider(row, actor, "approve the action")
-        _require_state(row, (_S.REQUESTED,), "approved")
+        response_rows.require_state(row, (_S.REQUESTED,), "approved")
         approvals.check_content(row, seen_sha256)
         if row.computed_sha256() != row.content_sha256:
             raise TriageError(f"{row.number} does not have the content that its hash was taken of.")
@@ -221,8 +206,8 @@ def approve(action: ResponseAction, *, actor: Actor, seen_sha256: str) -> Respon
         row.approved_by, row.approved_at, row.approved_sha256 = user, timezone.now(), row.content_sha256
         row.expires_at = row.approved_at + row.kind.lifetime
         row.save(update_fields=["approved_by", "approved_at", "approved_sha256", "expires_at"])
-        _write(row, "action_approved", actor, before=_S.REQUESTED, after=_S.APPROVED)
-        _begin(row)
+        response_rows.write(row, "action_approved", actor, before=_S.REQUESTED, after=_S.APPROVED)
+        begin(row)
     return row
 
 
@@ -249,13 +234,15 @@ def decline(action: ResponseAction, *, actor: Actor, reason: str, seen_sha256: s
     if not reason.strip():
         raise TriageError("Say why: who asked for it has to know what to change.")
     with transaction.atomic():
-        row = _locked(action)
+        row = response_rows.locked(action.pk)
         _decider(row, actor, "decline the action")
-        _require_state(row, (_S.REQUESTED,), "declined")
+        response_rows.require_state(row, (_S.REQUESTED,), "declined")
         approvals.check_content(row, seen_sha256)
         row.decided_reason = reason.strip()
         _end(row, _S.DECLINED, f"Declined: {reason.strip()}")
-        _write(row, "action_declined", actor, before=_S.REQUESTED, after=_S.DECLINED, reason=reason.strip())
+        response_rows.write(
+            row, "action_declined", actor, before=_S.REQUESTED, after=_S.DECLINED, reason=reason.strip()
+        )
     return row
 
 
@@ -263,11 +250,13 @@ def cancel(action: ResponseAction, *, actor: Actor, reason: str = "") -> Respons
     """Withdraw what has not begun. Raises NotPermittedError, StaleEditError once it has."""
     actor.require(REQUEST, "withdraw response actions")
     with transaction.atomic():
-        row = _locked(action)
-        _require_state(row, (_S.REQUESTED, _S.APPROVED), "withdrawn")
+        row = response_rows.locked(action.pk)
+        response_rows.require_state(row, (_S.REQUESTED, _S.APPROVED), "withdrawn")
         before = row.state
         _end(row, _S.CANCELLED, f"Withdrawn by {actor.label}.")
-        _write(row, "action_cancelled", actor, before=before, after=_S.CANCELLED, reason=reason.strip())
+        response_rows.write(
+            row, "action_cancelled", actor, before=before, after=_S.CANCELLED, reason=reason.strip()
+        )
     return row
 
 
@@ -276,177 +265,36 @@ def retry(action: ResponseAction, *, actor: Actor) -> ResponseAction:
 
     Raises NotPermittedError, StaleEditError, PreconditionError, TriageError.
     """
-    _person(actor)
+    person(actor)
     with transaction.atomic():
-        row = _locked(action)
+        row = response_rows.locked(action.pk)
         if row.state == _S.UNKNOWN:
             raise TriageError(f"Nobody knows whether {row.number} was done: it is asked for, never repeated.")
-        _require_state(row, (_S.FAILED,), "done again")
+        response_rows.require_state(row, (_S.FAILED,), "done again")
         if row.undoes_id is not None and row.undoes is not None and row.undoes.state == _S.UNDONE:
             raise TriageError(f"{row.undoes.number} is undone already.")
         _check_still_allowed(row)
         row.tries, row.looks, row.accepted_at, row.finished_at, row.external_id = 0, 0, None, None, ""
         row.expires_at = timezone.now() + row.kind.lifetime
         row.save()
-        _write(row, "action_retried", actor, before=_S.FAILED, after=_S.APPROVED)
-        _begin(row)
-    return row
-
-
-# -- taking back, handing over
-
-
-def undo(
-    action: ResponseAction, *, actor: Actor, reason: str, requested_by: User | None = None
-) -> ResponseAction:
-    """An action of its own that takes this one back. On a closed case too: what holds must be endable.
-
-    requested_by: for whom the product asks, where it does so by itself. Raises NotPermittedError,
-    StaleEditError, TriageError.
-    """
-    actor.require(REQUEST, "take response actions back")
-    user = actor.user or requested_by or action.requested_by
-    if user is None:
-        raise NotPermittedError("Only a person may take a response action back.")
-    if not reason.strip():
-        raise TriageError("Say why it is taken back.")
-    with transaction.atomic():
-        row = _locked(action)
-        kind_key = str(row.undo_plan.get("kind", ""))
-        if not kind_key:
-            raise TriageError(f"{row.number} can't be taken back: nothing was planned for that.")
-        _require_state(row, IN_FORCE, "taken back")
-        if row.undos.exclude(state__in=(_S.FAILED, _S.DECLINED, _S.CANCELLED, _S.EXPIRED)).exists():
-            raise StaleEditError(f"{row.number} is being taken back already.", theirs=row)
-        made = _undo_of(row, kind_of(kind_key), user, reason.strip())
-        _store(made)
-        _write(made, "action_requested", actor, reason=made.reason, data=_content(made))
-        if not made.needs_approval:
-            _begin(made)
-    return made
-
-
-def _undo_of(row: ResponseAction, kind: ActionKind, user: User, reason: str) -> ResponseAction:
-    now = timezone.now()
-    named = f": {row.target_value}" if row.target_value else ""
-    return ResponseAction(
-        case=row.case,
-        kind=kind,
-        stage=row.stage,
-        title=f"{kind.label}{named}"[:255],
-        target=row.target,
-        target_type=row.target_type,
-        target_value=row.target_value,
-        parameters=row.parameters,
-        reason=reason,
-        needs_approval=kind.needs_approval,
-        expires_at=now + kind.lifetime,
-        undoes=row,
-        requested_by=user,
-        requested_at=now,
-        last_edited_by=user,
-    )
-
-
-def hand_over(action: ResponseAction, *, to: str, actor: Actor, reason: str) -> ResponseAction:
-    """Somebody named looks after a containment from now on, so that its case may close.
-
-    Raises NotPermittedError, StaleEditError, TriageError without a name or reason.
-    """
-    actor.require(REQUEST, "hand containments over")
-    if not to.strip() or not reason.strip():
-        raise TriageError("Name who looks after it from now on, and say why it stays.")
-    with transaction.atomic():
-        row = _locked(action)
-        if not row.is_containment or row.state not in IN_FORCE:
-            raise StaleEditError(f"{row.number} is no containment in force.", theirs=row)
-        before = row.handed_to or "nobody"
-        row.handed_to, row.handed_by, row.handed_at = to.strip()[:255], actor.label[:200], timezone.now()
-        row.handed_reason = reason.strip()
-        row.save(update_fields=["handed_to", "handed_by", "handed_at", "handed_reason"])
-        _write(row, "action_handed_over", actor, before=before, after=row.handed_to, reason=reason.strip())
-    return row
-
-
-def extend(action: ResponseAction, *, until: datetime, actor: Actor, reason: str) -> ResponseAction:
-    """Let a containment last longer, or end sooner. Raises NotPermittedError, StaleEditError, TriageError."""
-    actor.require(REQUEST, "extend containments")
-    now = timezone.now()
-    if not reason.strip():
-        raise TriageError("Say why it ends at another time.")
-    if not now < until <= now + LONGEST:
-        raise TriageError("A containment ends in the future, and within a year.")
-    with transaction.atomic():
-        row = _locked(action)
-        _require_state(row, IN_FORCE, "extended")
-        if row.ends_at is None:
-            raise TriageError(f"{row.number} has no end.")
-        before = f"{row.ends_at:%Y-%m-%d %H:%M} UTC"
-        row.ends_at, row.reminded_at = until, None
-        row.save(update_fields=["ends_at", "reminded_at"])
-        _write(
-            row,
-            "action_extended",
-            actor,
-            before=before,
-            after=f"{until:%Y-%m-%d %H:%M} UTC",
-            reason=reason.strip(),
-        )
+        response_rows.write(row, "action_retried", actor, before=_S.FAILED, after=_S.APPROVED)
+        begin(row)
     return row
 
 
 def expire(action: ResponseAction, *, actor: Actor, now: datetime) -> bool:
     """Let a request that nobody decided, or nobody could begin, lapse. Idempotent."""
     with transaction.atomic():
-        row = _locked(action)
+        row = response_rows.locked(action.pk)
         if row.state not in (_S.REQUESTED, _S.APPROVED) or row.expires_at > now:
             return False
         before = row.state
         why = "nobody decided it" if before == _S.REQUESTED else "it could not be begun"
         _end(row, _S.EXPIRED, f"It lapsed: {why} in time. {row.says}".strip())
-        _write(row, "action_expired", actor, before=before, after=_S.EXPIRED)
+        response_rows.write(row, "action_expired", actor, before=before, after=_S.EXPIRED)
     return True
-
-
-# -- what all of them do
-
-
-def _locked(action: ResponseAction) -> ResponseAction:
-    """The action as it is now, its case and itself locked until the transaction ends."""
-    cases.locked(action.case_id)
-    rows = ResponseAction.objects.select_for_update(of=("self",)).select_related(
-        "case__guide__rule_version", "kind__approver_group", "requested_by", "last_edited_by", "undoes"
-    )
-    return rows.get(pk=action.pk)
-
-
-def _require_state(row: ResponseAction, states: tuple[str, ...], deed: str) -> None:
-    if row.state not in states:
-        raise StaleEditError(f"{row.number} is {row.state}: it can't be {deed}.", theirs=row)
 
 
 def _end(row: ResponseAction, state: ActionState, says: str) -> None:
     row.state, row.says, row.finished_at = state, says, timezone.now()
     row.save(update_fields=["state", "says", "finished_at", "decided_reason"])
-
-
-def _write(
-    row: ResponseAction,
-    verb: str,
-    actor: Actor,
-    *,
-    before: str = "",
-    after: str = "",
-    reason: str = "",
-    data: dict[str, Any] | None = None,
-) -> None:
-    journal.record(
-        row.case,
-        verb,
-        actor=actor,
-        subject=f"{row.number}, {row.title}",
-        before=before,
-        after=after or row.state,
-        reason=reason,
-        data={"action": row.pk, "content_sha256": row.content_sha256, **(data or {})},
-    )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from detections.actors import Actor
 from detections.errors import CasewrightError
-from triage import case_tasks, cases, response_actions, response_checks, response_running
+from triage import case_tasks, cases, response_actions, response_checks, response_running, response_undo
 from triage.actions.outcomes import Outcome, Result
 from triage.enums import ActionState
 from triage.models import ReplyLink, ResponseAction
@@ -49,7 +49,7 @@ def _end(action: ResponseAction, actor: Actor, now: datetime) -> None:
 def _undone(row: ResponseAction, actor: Actor) -> bool:
     try:
         with transaction.atomic():
-            response_actions.undo(row, actor=actor, reason="Its time is over.")
+            response_undo.undo(row, actor=actor, reason="Its time is over.")
     except CasewrightError:
         return False
     return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from detections.enums import TelemetryKind
@@ -137,6 +138,9 @@ def conditions(
     type_, value: what it is to be done to, "" as long as nothing is chosen.
     """
     spec = spec_of(action.key, action)
+    if spec.key == "contain_source" and not value:
+        # As long as nothing is chosen, it is about the remote side.
+        type_, value = ObservableType.IP, facts.case.remote_ip
     said = {one.key: one.says for one in stage.preconditions} if stage else {}
     wanted = [key for key in said if key != "isolation_permitted" or spec.key in _OF_HOSTS]
     if stage is not None and stage.applies is StageFor.MALICIOUS:
@@ -232,7 +236,7 @@ class CaseState:
     def scope(self) -> Any:
         """The newest search of other hosts, None where none ran."""
         try:
-            from triage import scoping
+            scoping = import_module("triage.scoping")
         except ImportError:
             return None
         return scoping.latest(self.case)

@@ -17,13 +17,13 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.actors import Actor, of_user, system
-from triage import attachments, cases, connectors, journal, response_actions
+from triage import attachments, connectors, response_actions, response_rows
 from triage.actions.adapter import Adapter, ConnectorFaultError, described
 from triage.actions.manual import Manual
 from triage.actions.outcomes import Order, Outcome, Proof, Result
 from triage.enums import ActionState, CaseStatus, CheckOutcome
-from triage.errors import StaleEditError, TriageError
-from triage.models import Attachment, Connector, ReplyLink, ResponseAction
+from triage.errors import TriageError
+from triage.models import Attachment, Connector, ResponseAction
 from triage.response_executors import Executor, executor_of
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,13 @@ def deliver(action_id: int | None) -> None:
 def _take(action_id: int | None) -> ResponseAction | None:
     """Mark it as running, if it is to be begun now; what was cut off while running becomes unknown."""
     with transaction.atomic():
-        row = _locked(action_id)
+        row = response_rows.found(action_id)
         if row is None:
             return None
         if row.state == _S.RUNNING and row.accepted_at is None:
-            _set(row, _S.UNKNOWN, "The worker was lost while it was sent: it may have been done.", SYSTEM)
+            response_rows.set_state(
+                row, _S.UNKNOWN, "The worker was lost while it was sent: it may have been done.", SYSTEM
+            )
             ask_soon(row)
             return None
         now = timezone.now()
@@ -75,17 +77,19 @@ def _take(action_id: int | None) -> ResponseAction | None:
             return None
         row.attempts, row.started_at, row.looks = row.attempts + 1, now, 0
         row.connector = _connector(row)
-        _set(row, _S.RUNNING, "It is being sent.", SYSTEM, data={"attempt": row.attempts})
+        response_rows.set_state(row, _S.RUNNING, "It is being sent.", SYSTEM, data={"attempt": row.attempts})
         return row
 
 
 def _may_begin(row: ResponseAction, now: datetime) -> bool:
     """Whether it is still wanted. The clock lets it lapse; a case that closed meanwhile takes it back."""
     if row.expires_at <= now:
-        _finish(row, _S.EXPIRED, f"It lapsed: it could not be begun in time. {row.says}".strip(), SYSTEM)
+        response_rows.finish(
+            row, _S.EXPIRED, f"It lapsed: it could not be begun in time. {row.says}".strip(), SYSTEM
+        )
         return False
     if row.undoes_id is None and row.case.status == CaseStatus.CLOSED:
-        _finish(row, _S.CANCELLED, "Its case was closed before it began.", SYSTEM)
+        response_rows.finish(row, _S.CANCELLED, "Its case was closed before it began.", SYSTEM)
         return False
     return True
 
@@ -180,7 +184,7 @@ def store(action: ResponseAction, outcome: Outcome, *, attempt: int, actor: Acto
     """Keep what came of an attempt, unless it is settled or another one began. True if it was kept."""
     file = _attach(action, outcome)
     with transaction.atomic():
-        row = _locked(action.pk)
+        row = response_rows.found(action.pk)
         if row is None or row.attempts != attempt or row.state not in (_S.RUNNING, _S.UNKNOWN):
             return False
         row.external_id = outcome.external_id or row.external_id
@@ -194,11 +198,11 @@ def store(action: ResponseAction, outcome: Outcome, *, attempt: int, actor: Acto
 def _settle(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
     result, says = outcome.result, outcome.says
     if result is Result.DONE:
-        _done(row, says, actor)
+        complete(row, says, actor)
     elif result is Result.FAILED:
-        _finish(row, _S.FAILED, says, actor)
+        response_rows.finish(row, _S.FAILED, says, actor)
     elif result is Result.UNKNOWN:
-        _set(row, _S.UNKNOWN, says, actor)
+        response_rows.set_state(row, _S.UNKNOWN, says, actor)
         ask_soon(row, outcome.again_after)
     elif result is Result.NOT_TAKEN:
         _not_taken(row, outcome, actor)
@@ -206,31 +210,31 @@ def _settle(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
         _taken(row, outcome, actor)
 
 
-def _done(row: ResponseAction, says: str, actor: Actor) -> None:
+def complete(row: ResponseAction, says: str, actor: Actor) -> None:
     row.check_due_at = timezone.now() if row.undo_plan or row.undoes_id or row.kind.is_destructive else None
-    _finish(row, _S.SUCCEEDED, says, actor)
+    response_rows.finish(row, _S.SUCCEEDED, says, actor)
     if row.undoes_id is not None:
-        undone = _locked(row.undoes_id)
+        undone = response_rows.found(row.undoes_id)
         if undone is not None and undone.state in (_S.RUNNING, _S.SUCCEEDED, _S.UNKNOWN):
             undone.check_due_at = None
-            _set(undone, _S.UNDONE, f"Undone by {row.number}.", actor)
+            response_rows.set_state(undone, _S.UNDONE, f"Undone by {row.number}.", actor)
 
 
 def _not_taken(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
     """It surely never arrived: tried again a few times where it was only just sent, else a person decides."""
     if row.state == _S.UNKNOWN:
-        _finish(
+        response_rows.finish(
             row, _S.FAILED, f"{outcome.says} It was not done. Ask for it again if it is still wanted.", actor
         )
         return
     row.tries += 1
     if row.tries >= MOST_TRIES:
-        _finish(row, _S.FAILED, f"{outcome.says} It was tried {row.tries} times.", actor)
+        response_rows.finish(row, _S.FAILED, f"{outcome.says} It was tried {row.tries} times.", actor)
         return
     pause = outcome.again_after or _pause(row.tries)
     at = timezone.now() + pause
     says = f"{outcome.says} Try {row.tries} of {MOST_TRIES}; next {at:%H:%M:%S} UTC."
-    _set(row, _S.APPROVED, says, actor, verb="action_postponed")
+    response_rows.set_state(row, _S.APPROVED, says, actor, verb="action_postponed")
     response_actions.send_soon(row, not_before=at)
 
 
@@ -238,7 +242,7 @@ def _taken(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
     is_first = row.accepted_at is None
     row.accepted_at = row.accepted_at or timezone.now()
     if row.state == _S.UNKNOWN or is_first:
-        _set(row, _S.RUNNING, outcome.says, actor, verb="action_taken")
+        response_rows.set_state(row, _S.RUNNING, outcome.says, actor, verb="action_taken")
     else:
         row.says = outcome.says
         row.save()
@@ -266,7 +270,7 @@ def deliver_question(action_id: int | None) -> None:
     action = ResponseAction.objects.select_related(
         "case", "kind", "connector", "undoes__connector", "requested_by"
     )
-    row = action.filter(pk=action_id, state__in=(_S.RUNNING, _S.UNKNOWN)).first()
+    row = action.filter(pk=action_id or 0, state__in=(_S.RUNNING, _S.UNKNOWN)).first()
     if row is None or (row.state == _S.RUNNING and row.accepted_at is None):
         return
     store(row, _asked(row), attempt=row.attempts)
@@ -307,157 +311,6 @@ def proof_of(row: ResponseAction) -> Proof | None:
         return _way(row.connector, row.kind.key).prove(order_of(row))
     except ConnectorFaultError as error:
         return Proof(CheckOutcome.UNKNOWN, str(error))
-
-
-# -- what people and other systems say of it
-
-
-def ask_now(action: ResponseAction, *, actor: Actor) -> ResponseAction:
-    """A person wants the target asked at once. Raises NotPermittedError, StaleEditError."""
-    actor.require(response_actions.REQUEST, "ask what became of an action")
-    with transaction.atomic():
-        row = _locked(action.pk)
-        if row is None or row.state != _S.UNKNOWN:
-            raise StaleEditError(f"{action.number} is not unknown any more.", theirs=row)
-        row.looks = min(row.looks, MOST_LOOKS - 10)
-        ask_soon(row)
-    return row
-
-
-def record_result(
-    action: ResponseAction,
-    *,
-    succeeded: bool,
-    proof: str,
-    actor: Actor,
-    attachment: Attachment | None = None,
-) -> ResponseAction:
-    """A person says what came of it: of what is done by hand, or what they found where nothing can be asked.
-
-    proof: what shows it, required. Raises NotPermittedError, StaleEditError, TriageError.
-    """
-    actor.require(response_actions.REQUEST, "say what came of an action")
-    if not proof.strip():
-        raise TriageError("Say what shows it: what was done, where, and how you can tell.")
-    with transaction.atomic():
-        row = _locked(action.pk)
-        if row is None or row.state not in (_S.RUNNING, _S.UNKNOWN) or _is_with_the_target(row):
-            raise StaleEditError(f"{action.number} is not for people to settle now.", theirs=row)
-        if attachment is not None and attachment.case_id != row.case_id:
-            raise TriageError("The file is not one of this case. Attach it again.")
-        row.attachment = attachment or row.attachment
-        row.output = {**row.output, "recorded_by": actor.label, "proof": proof.strip()}
-        if not succeeded:
-            _finish(row, _S.FAILED, f"{actor.label}: {proof.strip()}", actor)
-            return row
-        _done(row, f"{actor.label}: {proof.strip()}", actor)
-        by_hand(row, proof.strip(), actor)
-    return row
-
-
-def by_hand(row: ResponseAction, says: str, actor: Actor) -> None:
-    """A person's proof is the first check of the series, in the caller's transaction."""
-    from triage import response_checks
-
-    response_checks.keep(row, Proof(CheckOutcome.HOLDING, says), actor=actor)
-
-
-def _is_with_the_target(row: ResponseAction) -> bool:
-    """Running at a system that can be asked: its word counts, not a person's."""
-    return row.state == _S.RUNNING and row.connector is not None and bool(row.external_id)
-
-
-def called_back(token: str, *, result: str, says: str) -> ResponseAction:
-    """A target says what came of an order, by the signed address that it was given.
-
-    Raises TriageError for a token that is unknown, too old, or of another attempt, and for another word.
-    """
-    try:
-        text = signing.TimestampSigner(salt=CALL_BACK_SALT).unsign(token, max_age=CALL_BACK_LASTS)
-    except signing.BadSignature as error:
-        raise TriageError("The address is not known here, or is too old.") from error
-    pk, _, attempt = text.partition(":")
-    results = {"done": Result.DONE, "failed": Result.FAILED}
-    if result not in results:
-        raise TriageError('Say {"result": "done"} or {"result": "failed"}.')
-    action = ResponseAction.objects.get(pk=int(pk))
-    said = " ".join(says.split())[:500] or ("It is done." if result == "done" else "It failed.")
-    actor = system(f"call-back of {action.connector.name if action.connector else 'the target'}")
-    if not store(action, Outcome(results[result], said), attempt=int(attempt), actor=actor):
-        raise TriageError(f"{action.number} is settled already.")
-    action.refresh_from_db()
-    return action
-
-
-def replied(action: ResponseAction, link: ReplyLink, *, name: str) -> None:
-    """An owner answered by their link, in the caller's transaction."""
-    row = _locked(action.pk)
-    if row is None or row.state not in (_S.RUNNING, _S.UNKNOWN):
-        return
-    word = "confirms" if link.confirms else "does not confirm"
-    row.output = {
-        "replied_by": name,
-        "confirms": link.confirms,
-        "statement": link.statement,
-        "confirmation": link.confirmation_id,
-    }
-    _done(row, f"{name} {word} it: {link.statement}"[:2000], system(f"reply of {link.sent_to}"))
-
-
-# -- what all of them do
-
-
-def _locked(action_id: int | None) -> ResponseAction | None:
-    case_id = ResponseAction.objects.filter(pk=action_id).values_list("case", flat=True).first()
-    if case_id is None:
-        return None
-    cases.locked(case_id)
-    rows = ResponseAction.objects.select_for_update(of=("self",)).select_related(
-        "case", "kind__connector", "connector", "undoes__connector", "requested_by"
-    )
-    return rows.get(pk=action_id)
-
-
-_VERBS = {
-    _S.RUNNING: "action_begun",
-    _S.SUCCEEDED: "action_succeeded",
-    _S.FAILED: "action_failed",
-    _S.UNKNOWN: "action_unknown",
-    _S.UNDONE: "action_undone",
-    _S.EXPIRED: "action_expired",
-    _S.CANCELLED: "action_cancelled",
-}
-
-
-def _set(
-    row: ResponseAction,
-    state: ActionState,
-    says: str,
-    actor: Actor,
-    *,
-    verb: str = "",
-    data: dict[str, Any] | None = None,
-) -> None:
-    """A state with its sentence; written down where the state is another one, or the verb says more."""
-    before, row.state, row.says = row.state, state, says[:4000]
-    row.save()
-    if before == state and not verb:
-        return
-    journal.record(
-        row.case,
-        verb or _VERBS[state],
-        actor=actor,
-        subject=f"{row.number}, {row.title}",
-        before=before,
-        after=state,
-        reason=row.says,
-        data={"action": row.pk, "attempt": row.attempts, "key": row.send_key, **(data or {})},
-    )
-
-
-def _finish(row: ResponseAction, state: ActionState, says: str, actor: Actor) -> None:
-    row.finished_at = timezone.now()
-    _set(row, state, says, actor)
 
 
 def _bounded(output: dict[str, Any]) -> dict[str, Any]:

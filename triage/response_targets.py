@@ -15,6 +15,7 @@ from triage.response_kinds import KindSpec
 T = ObservableType
 MOST = 200
 _LOOKED_AT = 20
+_BLOCKED_FIRST = ("block_destination", "block_indicators")
 _ACCOUNT_KINDS = ("disable_account", "reset_credentials")
 _PATHS = (("file", "file.path"), ("dll", "dll.path"), ("process", "process.executable"))
 
@@ -44,7 +45,7 @@ def choices(case: Case, spec: KindSpec) -> list[Target]:
         return _processes(case)
     rows = Observable.objects.filter(case=case, type__in=[one.value for one in spec.targets])
     found = [_target(case, spec, row) for row in rows.order_by("-event_count", "pk")[:MOST]]
-    return sorted(found, key=lambda target: (bool(target.why_not), _rank(case, target)))
+    return sorted(found, key=lambda target: (bool(target.why_not), _rank(case, spec, target)))
 
 
 def chosen(case: Case, spec: KindSpec, token: str) -> Target:
@@ -81,12 +82,14 @@ def _why_not(case: Case, spec: KindSpec, row: Observable) -> str:
     return ""
 
 
-def _rank(case: Case, target: Target) -> tuple[int, str]:
-    """The case's own host, account and remote side before the others; public before private."""
+def _rank(case: Case, spec: KindSpec, target: Target) -> tuple[int, str]:
+    """The case's own host, account and remote side first; of what is blocked, what is public."""
+    marks = target.observable.marks if target.observable else []
+    if spec.key in _BLOCKED_FIRST:
+        return (0 if "public" in marks else 1, target.value)
     is_main = target.value.lower() in {
         text.lower() for text in (case.host_name, case.host_id, case.remote_ip, case.user_name) if text
     }
-    marks = target.observable.marks if target.observable else []
     return (0 if is_main else 1 if "public" in marks else 2, target.value)
 
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 from detections import outbox
 from detections.actors import of_user
 from tests.conftest import person
-from triage import response_actions
+from triage import response_actions, response_results
 from triage.actions.adapter import _adapters
 from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import CheckOutcome, ObservableType
@@ -97,9 +97,7 @@ def preserved(case: Case, actor) -> ResponseAction:
     outbox.drain()
     action.refresh_from_db()
     if action.state == "running":
-        from triage import response_running
-
-        response_running.record_result(action, succeeded=True, proof="Copied to the share.", actor=actor)
+        response_results.record_result(action, succeeded=True, proof="Copied to the share.", actor=actor)
     return action
 
 
@@ -123,3 +121,24 @@ def approved(case: Case, actor, lead, kind: str = "block_destination", **wish) -
 
 def leads(count: int):
     return [of_user(person(f"lead{number}", "Lead")) for number in range(count)]
+
+
+def connect(kind, adapter, config, secrets=None, **columns):
+    made = Connector.objects.create(
+        key=adapter,
+        name=adapter.title(),
+        adapter=adapter,
+        config=config,
+        secrets=secrets or {},
+        enabled=True,
+        **columns,
+    )
+    ActionKind.objects.filter(key__in=[kind] if isinstance(kind, str) else kind).update(connector=made)
+    return made
+
+
+def done(action: ResponseAction) -> tuple[str, str]:
+    """Deliver what is due. The state then, and what it says."""
+    outbox.drain()
+    action.refresh_from_db()
+    return action.state, action.says

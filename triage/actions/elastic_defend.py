@@ -146,8 +146,9 @@ class ElasticDefend:
             )
         output = row.get("outputs") if isinstance(row.get("outputs"), dict) else {}
         if not row.get("wasSuccessful"):
-            errors = row.get("errors") if isinstance(row.get("errors"), list) else []
-            says = "; ".join(str(error) for error in errors)[:500] or "without a reason"
+            errors = row.get("errors")
+            told = errors if isinstance(errors, list) else []
+            says = "; ".join(str(error) for error in told)[:500] or "without a reason"
             return Outcome(
                 Result.FAILED, f"The endpoint says that it failed: {says}.", identity, output or {}
             )

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from triage import block_feed, reply_links, response_running
+from triage import block_feed, reply_links, response_results
 from triage.enums import ObservableType
 from triage.errors import TriageError
 
@@ -91,7 +91,7 @@ def action_result(request: HttpRequest, token: str) -> HttpResponse:
     if not isinstance(given, dict):
         return JsonResponse({"error": 'Send a JSON object: {"result": "done"}.'}, status=400)
     try:
-        action = response_running.called_back(
+        action = response_results.called_back(
             token, result=str(given.get("result", "")), says=str(given.get("says", ""))
         )
     except TriageError as refused:

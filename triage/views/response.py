@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -18,8 +19,9 @@ from triage import (
     response_checks,
     response_ladder,
     response_open,
-    response_running,
+    response_results,
     response_targets,
+    response_undo,
     verdicts,
 )
 from triage.enums import ConfirmationKind
@@ -248,13 +250,13 @@ def _retry(row: ResponseAction, request: Asked) -> str:
 
 
 def _undo(row: ResponseAction, request: Asked) -> str:
-    made = response_actions.undo(row, actor=request.actor, reason=request.POST.get("reason", ""))
+    made = response_undo.undo(row, actor=request.actor, reason=request.POST.get("reason", ""))
     return f"{made.number} takes {row.number} back."
 
 
 def _hand_over(row: ResponseAction, request: Asked) -> str:
     given = request.POST
-    response_actions.hand_over(
+    response_undo.hand_over(
         row, to=given.get("to_whom", ""), actor=request.actor, reason=given.get("reason", "")
     )
     return f"{given.get('to_whom', '').strip()} looks after {row.number} from now on."
@@ -264,7 +266,7 @@ def _extend(row: ResponseAction, request: Asked) -> str:
     until = _moment(request.POST.get("until", ""))
     if until is None:
         raise TriageError("Say until when it stays.")
-    response_actions.extend(row, until=until, actor=request.actor, reason=request.POST.get("reason", ""))
+    response_undo.extend(row, until=until, actor=request.actor, reason=request.POST.get("reason", ""))
     return f"{row.number} ends {until:%Y-%m-%d %H:%M} UTC."
 
 
@@ -273,14 +275,14 @@ def _prove(row: ResponseAction, request: Asked) -> str:
 
 
 def _ask(row: ResponseAction, request: Asked) -> str:
-    response_running.ask_now(row, actor=request.actor)
+    response_results.ask_now(row, actor=request.actor)
     return f"The target is asked what became of {row.number}."
 
 
 def _record(row: ResponseAction, request: Asked) -> str:
     succeeded = request.POST.get("came") == "done"
     file = _file(row, request)
-    response_running.record_result(
+    response_results.record_result(
         row,
         succeeded=succeeded,
         proof=request.POST.get("proof", ""),
@@ -296,7 +298,8 @@ def _file(row: ResponseAction, request: Asked) -> Attachment | None:
         return None
     if upload.file is None:
         raise TriageError("The file did not arrive. Choose it again.")
-    return attachments.attach(row.case, name=upload.name or "proof", content=upload.file, actor=request.actor)
+    content = cast("BinaryIO", upload.file)
+    return attachments.attach(row.case, name=upload.name or "proof", content=content, actor=request.actor)
 
 
 _DEEDS: Mapping[str, Callable[[ResponseAction, Asked], str]] = {

@@ -14,41 +14,23 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.actors import NotPermittedError
-from tests.factories.actions import WHY, approved, observable, permitted, preserved
-from tests.factories.receivers import Kibana, cut, dripping, receiver, silent
-from triage import block_feed, connectors, reply_links, response_actions, response_checks
+from tests.factories.actions import WHY, approved, connect, done, observable, preserved
+from tests.factories.receivers import cut, dripping, receiver, silent
+from triage import block_feed, connectors, reply_links, response_actions, response_checks, response_undo
 from triage.actions.adapter import ConnectorFaultError
 from triage.actions.outcomes import Result
 from triage.actions.webhook import signature
 from triage.errors import TriageError
 from triage.models import (
-    ActionKind,
     Asset,
     Confirmation,
     Connector,
-    EventSummary,
-    Question,
     ReplyLink,
     ResponseAction,
 )
 from triage.response_actions import Wish
 
 pytestmark = pytest.mark.django_db
-AGENT = "1f183e6b-3ff3-4de8-b20a-9e7540698084"
-
-
-def connect(kind, adapter, config, secrets=None, **columns):
-    made = Connector.objects.create(
-        key=adapter,
-        name=adapter.title(),
-        adapter=adapter,
-        config=config,
-        secrets=secrets or {},
-        enabled=True,
-        **columns,
-    )
-    ActionKind.objects.filter(key__in=[kind] if isinstance(kind, str) else kind).update(connector=made)
-    return made
 
 
 @pytest.fixture
@@ -59,15 +41,6 @@ def hook(settings, monkeypatch):
         config = {"url": f"{target.url}/orders", "seconds": 0.5}
         connect("block_destination", "webhook", config, {"signing_key": "CONNECTOR_HOOK"})
         yield target
-
-
-def done(action):
-    outbox.drain()
-    action.refresh_from_db()
-    return action.state, action.says
-
-
-# -- webhook
 
 
 def test_an_order_is_signed_and_says_all_of_it(make_case, analyst, lead, hook):
@@ -167,153 +140,6 @@ def test_a_target_calls_back_once_with_its_signed_address(make_case, analyst, le
     assert done(action) == ("succeeded", "Rule 8.")
 
 
-# -- Elastic Defend
-
-
-@pytest.fixture
-def kibana(settings, monkeypatch):
-    monkeypatch.setenv("CONNECTOR_KIBANA", "kibana-secret")
-    target = Kibana()
-    settings.ALLOWED_TARGETS = [target.entry]
-    kinds = ["isolate_host", "release_host", "kill_process", "collect_file", "list_processes"]
-    connect(kinds, "elastic_defend", {"url": target.url, "seconds": 0.5}, {"api_key": "CONNECTOR_KIBANA"})
-    yield target
-    target.stop()
-
-
-@pytest.fixture
-def ready(make_case, make_pivot, analyst):
-    """A malicious case on a host that may be isolated, whose agent is in the evidence."""
-    from triage import observables, verdicts
-    from triage.enums import PivotState
-
-    case = make_case(host_name="fin-ws-0412", host_id="h1")
-    run = make_pivot(case, PivotState.HITS, 1)
-    row = run.rows.get()
-    row.document = {
-        "@timestamp": "2026-03-18T09:41:00Z",
-        "event": {"category": ["process"], "type": ["start"], "kind": "event"},
-        "agent": {"id": AGENT, "type": "endpoint"},
-        "host": {"id": "h1", "name": "fin-ws-0412"},
-        "process": {
-            "entity_id": "E1",
-            "pid": 7312,
-            "name": "mshta.exe",
-            "executable": "C:\\Windows\\mshta.exe",
-        },
-    }
-    row.save()
-    observables.collect(case)
-    assert EventSummary.objects.filter(case=case).exists()
-    permitted(case)
-    preserved(case, analyst)
-    Question.objects.filter(case=case).update(state="escalate")
-    case.refresh_from_db()
-    return verdicts.confirm_malicious(case, reason="It is.", actor=analyst, version=case.version)
-
-
-def isolate(case, analyst, lead):
-    host = observable(case, "fin-ws-0412", "host")
-    host = type(host).objects.filter(case=case, type="host").first()
-    action = response_actions.request(
-        case, Wish("isolate_host", WHY, "confirmed_malicious", str(host.pk)), actor=analyst
-    )
-    return response_actions.approve(action, actor=lead, seen_sha256=action.content_sha256)
-
-
-def passing(action, seconds=30):
-    with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=False):
-        return done(action)
-
-
-def test_a_host_is_isolated_proven_and_released(ready, analyst, lead, kibana):
-    action = isolate(ready, analyst, lead)
-    assert action.parameters == {"host": "fin-ws-0412", "host_id": "h1", "agent_id": AGENT}
-    assert done(action)[0] == "running"
-    assert passing(action) == ("succeeded", "The endpoint says that it is done.")
-    assert kibana.isolated == {AGENT}
-    assert (
-        response_checks.prove_now(action, actor=analyst).says == "The endpoint reports that it is isolated."
-    )
-    kibana.isolated.clear()
-    response_checks.prove_now(action, actor=analyst)
-    action.refresh_from_db()
-    assert action.proof == "broken"
-    kibana.isolated.add(AGENT)
-    undo = response_actions.undo(action, actor=analyst, reason="Cleaned.")
-    done(undo)
-    assert passing(undo)[0] == "succeeded"
-    assert (done(action)[0], kibana.isolated) == ("undone", set())
-
-
-def test_an_order_that_was_cut_off_is_found_by_its_key(ready, analyst, lead, kibana):
-    """Kibana made the action, and its answer was lost: it is found, not made again."""
-
-    def taken_and_lost(handler):
-        kibana._made("isolate", json.loads(kibana.got[-1][3]))
-        cut(handler)
-
-    kibana.faults = [taken_and_lost]
-    action = isolate(ready, analyst, lead)
-    assert done(action)[0] == "unknown"
-    assert passing(action) == ("succeeded", "The endpoint says that it is done.")
-    assert len(kibana.actions) == 1
-
-
-def test_an_order_that_never_arrived_may_be_given_again(ready, analyst, lead, kibana):
-    kibana.faults = [cut]
-    action = isolate(ready, analyst, lead)
-    assert done(action)[0] == "unknown"
-    assert passing(action)[0] == "unknown"
-    assert "may still be on its way" in action.says
-    assert passing(action, 300)[0] == "failed"
-    response_actions.retry(action, actor=analyst)
-    done(action)
-    assert passing(action, 301)[0] == "succeeded"
-    assert len(kibana.actions) == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "state", "says"),
-    [
-        ((401, {}, {"message": "bad key"}), "failed", "Kibana refused it (401). bad key"),
-        ((403, {}, {"message": "no privilege"}), "failed", "Kibana refused it (403). no privilege"),
-        ((404, {}, {"message": "no endpoint"}), "failed", "Kibana refused it (404). no endpoint"),
-        ((429, {}, {}), "approved", "Kibana takes no order now (429)"),
-        ((500, {}, {}), "unknown", "Kibana answered 500: it may have been done."),
-        ((200, {}, b"not json"), "unknown", "Kibana took it, and its answer is not the JSON"),
-        (silent(1.5), "unknown", "gave no whole answer within 0.5 s"),
-        ((308, {"Location": "http://10.0.0.1/"}, {}), "failed", "Kibana answered with a redirect (308)"),
-    ],
-)
-def test_each_fault_of_kibana_has_its_state_and_its_words(fault, state, says, ready, analyst, lead, kibana):
-    kibana.faults = [fault]
-    action = isolate(ready, analyst, lead)
-    found = done(action)
-    assert found[0] == state
-    assert says in found[1]
-
-
-def test_an_endpoint_that_says_no_is_a_failure_with_its_reason(ready, analyst, lead, kibana):
-    kibana.broken = "Agent is tampered with"
-    action = isolate(ready, analyst, lead)
-    done(action)
-    assert passing(action) == ("failed", "The endpoint says that it failed: Agent is tampered with.")
-
-
-def test_a_process_is_ended_by_its_recorded_id(ready, analyst, lead, kibana):
-    from triage.response_kinds import spec_of
-    from triage.response_targets import choices
-
-    target = choices(ready, spec_of("kill_process"))[0]
-    action = response_actions.request(ready, Wish("kill_process", WHY, target=target.token), actor=analyst)
-    assert (action.target_value, action.parameters["entity_id"]) == ("C:\\Windows\\mshta.exe", "E1")
-    response_actions.approve(action, actor=lead, seen_sha256=action.content_sha256)
-    done(action)
-    assert passing(action)[0] == "succeeded"
-    assert json.loads(kibana.got[0][3])["parameters"] == {"entity_id": "E1"}
-
-
 # -- block list
 
 
@@ -349,7 +175,7 @@ def test_what_is_approved_is_pulled_until_it_is_undone(make_case, analyst, lead,
         "[ipv4-addr:value = '203.0.113.57']",
     ]
     action = ResponseAction.objects.get(target_value="203.0.113.57")
-    response_actions.undo(action, actor=analyst, reason="It was ours.")
+    response_undo.undo(action, actor=analyst, reason="It was ours.")
     outbox.drain()
     assert feed(client).text == "bad.example\nevil.example\n"
     assert done(action)[0] == "undone"
@@ -372,7 +198,8 @@ def test_the_list_is_for_who_has_the_token(listed, client, settings):
     ("kind", "value"),
     [
         ("ip", "127.0.0.1"), ("ip", "0.0.0.0"), ("ip", "169.254.1.1"), ("ip", "224.0.0.1"), ("ip", "::1"),
-        ("ip", "10.9.9.9"), ("domain", "com"), ("domain", "evil.example\n10.0.0.1"), ("domain", "a'b.example"),
+        ("ip", "10.9.9.9"), ("domain", "com"), ("domain", "evil.example\n10.0.0.1"),
+        ("domain", "a'b.example"),
         ("hash", "abc"), ("user", "adm"), ("url", "http://[::1]/"),
     ],
 )  # fmt: skip

@@ -11,7 +11,14 @@ from detections import invariants, outbox
 from detections.actors import NotPermittedError, system
 from detections.models import JournalEntry
 from tests.factories.actions import WHY, approved, observable, preserved, requested, scripted
-from triage import case_tasks, cases, response_actions, response_clock, response_running
+from triage import (
+    case_tasks,
+    cases,
+    response_actions,
+    response_clock,
+    response_results,
+    response_undo,
+)
 from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import CheckOutcome
 from triage.errors import GateClosedError, StaleEditError, TriageError
@@ -115,9 +122,9 @@ def test_an_undo_is_an_action_of_its_own(make_case, analyst, lead):
     target = scripted()
     action = approved(make_case(), analyst, lead)
     outbox.drain()
-    undo = response_actions.undo(action, actor=analyst, reason="It was benign.")
+    undo = response_undo.undo(action, actor=analyst, reason="It was benign.")
     with pytest.raises(StaleEditError, match="being taken back already"):
-        response_actions.undo(action, actor=analyst, reason="Again.")
+        response_undo.undo(action, actor=analyst, reason="Again.")
     target.answers = [Outcome(Result.FAILED, "The rule is locked.")]
     outbox.drain()
     assert (state(undo), undo.says, state(action)) == ("failed", "The rule is locked.", "succeeded")
@@ -151,11 +158,11 @@ def test_a_case_can_not_close_over_an_open_containment(make_case, analyst, lead)
     with pytest.raises(GateClosedError, match=r"is in force: undo it, or hand it over by name"):
         close(case, analyst)
     with pytest.raises(TriageError, match="Name who looks after it"):
-        response_actions.hand_over(action, to="", actor=analyst, reason="It stays.")
-    response_actions.hand_over(action, to="Firewall team", actor=analyst, reason="It stays for a month.")
+        response_undo.hand_over(action, to="", actor=analyst, reason="It stays.")
+    response_undo.hand_over(action, to="Firewall team", actor=analyst, reason="It stays for a month.")
     assert close(case, analyst).status == "closed"
     assert list(invariants.broken()) == []
-    undo = response_actions.undo(action, actor=analyst, reason="A month is over.")
+    undo = response_undo.undo(action, actor=analyst, reason="A month is over.")
     outbox.drain()
     assert (state(undo), state(action)) == ("succeeded", "undone")
 
@@ -169,7 +176,7 @@ def test_a_containment_that_is_over_reminds_once_or_ends_by_itself(make_case, an
     for _twice in range(2):
         response_clock.watch(actor=system("test"), now=later)
     assert CaseTask.objects.filter(kind="containment_over").count() == 1
-    response_actions.extend(action, until=later + timedelta(days=1), actor=analyst, reason="Still needed.")
+    response_undo.extend(action, until=later + timedelta(days=1), actor=analyst, reason="Still needed.")
     ResponseAction.objects.update(auto_undo=True)
     response_clock.watch(actor=system("test"), now=later + timedelta(days=2))
     outbox.drain()
@@ -200,8 +207,8 @@ def test_what_people_do_needs_a_proof(make_case, analyst, lead):
     outbox.drain()
     assert state(action) == "running"
     with pytest.raises(TriageError, match="Say what shows it"):
-        response_running.record_result(action, succeeded=True, proof=" ", actor=analyst)
-    response_running.record_result(action, succeeded=True, proof="Rule 4711 is in.", actor=analyst)
+        response_results.record_result(action, succeeded=True, proof=" ", actor=analyst)
+    response_results.record_result(action, succeeded=True, proof="Rule 4711 is in.", actor=analyst)
     action.refresh_from_db()
     assert (action.state, action.proof, action.proof_says) == ("succeeded", "holding", "Rule 4711 is in.")
 
