@@ -19,6 +19,7 @@ class TriageConfig(AppConfig):
             exception_backtests,
             exception_pending,
             exception_reviews,
+            exception_watch,
             guide_versions,
             holds,
             invariants,
@@ -39,4 +40,5 @@ class TriageConfig(AppConfig):
         assert exception_backtests.__name__
         assert exception_pending.__name__
         assert exception_reviews.__name__
+        assert exception_watch.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()
