@@ -1,6 +1,6 @@
 """Which alarm states stand now. Reads only; who is told, and how, is decided elsewhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +28,18 @@ class Alarm:
     detail: str = ""
 
 
+Find = Callable[[datetime], Iterable[Alarm]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contributor:
+    named: tuple[str, str]
+    find: Find
+
+
+_contributors: dict[str, _Contributor] = {}
+
+
 def current(*, now: datetime | None = None) -> list[Alarm]:
     """Everything that stands now, at most a few of each kind."""
     now = now or timezone.now()
@@ -41,7 +53,22 @@ def current(*, now: datetime | None = None) -> list[Alarm]:
         *_together("source_silent", "sources fell silent", list(_silent(now))),
         *_canary(now),
         *_invariants(),
+        *(alarm for one in _contributors.values() for alarm in _together(*one.named, list(one.find(now)))),
     ]
+
+
+def contribute(kind: str, words: str) -> Callable[[Find], Find]:
+    """Register a function that finds states of one kind, for parts that are not known here.
+
+    words: what many of them are called ("exceptions changed"). It reads only; its keys begin with the kind.
+    """
+
+    def register(find: Find) -> Find:
+        if _contributors.setdefault(kind, _Contributor((kind, words), find)).find is not find:
+            raise ValueError(f"Two functions find alarms of kind {kind}.")
+        return find
+
+    return register
 
 
 def _together(kind: str, words: str, alarms: Sequence[Alarm]) -> list[Alarm]:

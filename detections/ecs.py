@@ -28,6 +28,23 @@ def text(document: Document, field: str) -> str:
     return "" if value is None else str(value)
 
 
+def objects(document: Document, field: str) -> list[Document]:
+    """Every object under a dotted field, a list's elements one by one."""
+    return list(_objects(document, field))
+
+
+def _objects(node: Any, path: str) -> Iterator[Document]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _objects(item, path)
+    elif isinstance(node, dict) and not path:
+        yield node
+    elif isinstance(node, dict):
+        for key, below in node.items():
+            if path == key or path.startswith(f"{key}."):
+                yield from _objects(below, path[len(key) + 1 :])
+
+
 def _walk(node: Any, path: str) -> Iterator[Any]:
     if isinstance(node, list):
         for item in node:

@@ -19,6 +19,7 @@ class TriageConfig(AppConfig):
             exception_backtests,
             exception_pending,
             exception_reviews,
+            exception_watch,
             guide_versions,
             hardening,
             holds,
@@ -50,4 +51,5 @@ class TriageConfig(AppConfig):
         assert hardening.__name__
         assert watching.__name__
         assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
+        assert exception_watch.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

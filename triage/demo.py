@@ -1,10 +1,14 @@
 """The demo: three people, and the shipped scenarios imported as any capture is."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
 
 import detections
 from detections import journal
@@ -12,12 +16,16 @@ from detections.actors import Actor
 from detections.enums import ImportStatus
 from detections.imports import ImportSummary, import_captures
 from detections.models import Import
+from detections.scenario_days import as_lines, next_day
 from detections.stores.base import EventStore
 from triage.errors import TriageError
+from triage.models import ExceptionVersion
 
 SCENARIOS = Path(detections.__file__).parent / "scenarios"
 SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson")
 STREAM = "access"
+# The events of the scenario's day lie within 25 seconds.
+A_DAY_LASTS = timedelta(seconds=30)
 DOMAIN = "demo.invalid"
 PEOPLE = {
     "analyst": ("Mira", "Okafor", "Analyst"),
@@ -75,6 +83,22 @@ def import_scenarios(*, actor: Actor, store: EventStore) -> Iterator[tuple[str, 
             yield name, None
         else:
             yield name, import_captures([SCENARIOS / name], actor=actor, store=store, retime=moment)
+
+
+def import_next_day(*, actor: Actor, store: EventStore, now: datetime | None = None) -> ImportSummary:
+    """The benign workflow once more, on its three hosts, as if it ended now: what an exception for it hides.
+
+    If an exception came into force a moment ago, the day ends a little later, so that all of it lies within.
+    Each call is another day. Raises what an import raises.
+    """
+    now = now or timezone.now()
+    began = ExceptionVersion.objects.active().aggregate(newest=Max("active_from"))["newest"]
+    ends = max(now, began + A_DAY_LASTS) if began else now
+    events = next_day("benign", mark=f"{now:%Y-%m-%dT%H:%M:%S.%f}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"benign-{now:%Y%m%d-%H%M%S}.ndjson"
+        path.write_text(as_lines(events))
+        return import_captures([path], actor=actor, store=store, retime=ends)
 
 
 def _imported_before() -> set[str]:

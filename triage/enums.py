@@ -156,6 +156,7 @@ class ExceptionOperator(TextChoices):
     CIDR = "cidr", "is in network"
     EXISTS = "exists"
     IN_LIST = "in_list", "is in list"
+    NESTED = "nested", "has an element with"
 
 
 class ValueListType(TextChoices):

@@ -20,8 +20,9 @@ from triage import exception_backtest_tally as tally
 from triage.enums import BackTestKind, BackTestState
 from triage.errors import TriageError
 from triage.exception_backtest_run import Run, alerts_run, telemetry_run
-from triage.exception_guardrails import DEFAULT_SHARE, guide_of_rule
+from triage.exception_guardrails import guide_of_rule
 from triage.exception_matching import compiled
+from triage.guides.model import DEFAULT_SHARE
 from triage.models import BackTest, ExceptionItem, ExceptionVersion
 
 KIND = "exception_back_test"

@@ -1,8 +1,9 @@
 """One entry over the values of a field, and an alert as entries see it."""
 
 import ipaddress
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from detections.ingest.remote import remote_side
 from detections.models import Alert
 from detections.telemetry_kinds import kind_of
 from triage.enums import ExceptionOperator, ExceptionScope, ValueListType
-from triage.exception_items import REMOTE_IP, Entry
+from triage.exception_items import ELEMENTS, REMOTE_IP, Entry
 
 Spell = Callable[[Any], str]
 Test = Callable[[str], bool]
@@ -135,7 +136,27 @@ def value_test(entry: Entry, lists: Mapping[str, ActiveList]) -> Test:
             if entry.value_list not in lists:
                 raise ValueError(f"The value list {entry.value_list!r} has no active version.")
             return lists[entry.value_list].test()
+        case ExceptionOperator.NESTED:
+            return _element_test(entry, lists)
     return lambda _value: True
+
+
+def _element_test(entry: Entry, lists: Mapping[str, ActiveList]) -> Test:
+    """Whether an element, as JSON, satisfies all inner entries; what it lacks satisfies none."""
+    inner = [(one, replace(one, field=f"{entry.field}.{one.field}")) for one in entry.inner]
+    tests = [(one, spelling(whole.field), value_test(whole, lists)) for one, whole in inner]
+
+    def holds(element: Document, one: Entry, spell: Spell, test: Test) -> bool:
+        values = [spell(value) for value in ecs.values(element, one.field)]
+        if one.operator is ExceptionOperator.EXISTS:
+            return bool(values) != one.negated
+        return bool(values) and any(map(test, values)) != one.negated
+
+    def all_hold(value: str) -> bool:
+        element = json.loads(value)
+        return all(holds(element, *each) for each in tests)
+
+    return all_hold
 
 
 @dataclass(slots=True, eq=False)
@@ -194,6 +215,9 @@ def values_of(document: Document, name: str, own_addresses: Sequence[str] = ()) 
     if name == REMOTE_IP:
         side = remote_side(document, own_addresses)
         return (address(side.ip),) if side else ()
+    if name.endswith(ELEMENTS):
+        elements = ecs.objects(document, name.removesuffix(ELEMENTS))
+        return tuple(json.dumps(element, default=str) for element in elements)
     spell = spelling(name)
     return tuple(spell(value) for value in ecs.values(document, name))
 

@@ -39,6 +39,7 @@ _REGEX = re.compile(
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NAME_LENGTH = 255
+_INNER = (_O.IS, _O.IS_ONE_OF, _O.MATCHES, _O.EXISTS, _O.CIDR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ def _entry(reading: _Reading, number: int, raw: Any) -> Entry | None:
             reading.fault(name, f"Choose one of: {', '.join(words.values)}.", number)
     if len(chosen) < len(choices):
         return None
-    evidence = raw.get("evidence")
+    evidence, before = raw.get("evidence"), len(reading.faults)
     entry = Entry(
         scope=chosen["scope"],
         field=str(raw.get("field") or "").strip(),
@@ -211,11 +212,41 @@ def _entry(reading: _Reading, number: int, raw: Any) -> Entry | None:
         negated=raw.get("negated") in (True, "true", "on", "1"),
         value_list=str(raw.get("value_list") or "").strip(),
         evidence=int(str(evidence)) if str(evidence or "").isdigit() else None,
+        inner=_inner(reading, number, raw),
     )
-    before = len(reading.faults)
     for fault in _entry_faults(reading, number, entry):
         reading.faults.append(fault)
     return _plain(entry) if len(reading.faults) == before else None
+
+
+def _inner(reading: _Reading, number: int, raw: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """Conditions on the elements of a nested entry, which an import brings along."""
+    found = []
+    for each in raw.get("inner") or ():
+        operator = each.get("operator") if isinstance(each, Mapping) else None
+        if operator not in _INNER:
+            reading.fault("inner", f"{operator!r} can't be asked of an element.", number)
+            continue
+        values, is_negated = _values(each.get("values")), each.get("negated") in (True, "true")
+        name = str(each.get("field") or "")
+        found.append(
+            Entry(ExceptionScope.EVENT, name, ExceptionOperator(operator), values, negated=is_negated)
+        )
+    return tuple(found)
+
+
+def _nested_faults(reading: _Reading, number: int, entry: Entry) -> Iterator[Fault]:
+    if entry.operator is not _O.NESTED:
+        if entry.inner:
+            yield Fault("operator", "Conditions on elements belong to the operator `nested`.", number)
+        return
+    if not entry.inner or entry.values:
+        says = (
+            "Say what one of its elements has: such an entry comes from an import, and has no value itself."
+        )
+        yield Fault("values", says, number)
+    for one in entry.inner:
+        yield from _entry_faults(reading, number, replace(one, field=f"{entry.field}.{one.field}"))
 
 
 def _values(raw: Any) -> tuple[str, ...]:
@@ -244,12 +275,13 @@ def _entry_faults(reading: _Reading, number: int, entry: Entry) -> Iterator[Faul
     if not entry.field:
         if not (is_recovered and entry.operator is _O.EXISTS):
             yield Fault("field", "Name a field.", number)
-    elif entry.field != REMOTE_IP and entry.field not in reading.known:
+    elif entry.field != REMOTE_IP and entry.field not in reading.known and not entry.inner:
         says = f"{entry.field} is no field of ECS, of an integration, or of anything that was seen here."
         yield Fault("field", says, number)
     if not is_recovered and entry.quantity is not _Q.SOME:
         says = "Of the alert's own events say `some`, and negate the operator."
         yield Fault("quantity", says, number)
+    yield from _nested_faults(reading, number, entry)
     yield from _count_faults(reading, number, entry)
     for value in entry.values[: MOST_VALUES + 1]:
         if says := _value_fault(entry, value):
@@ -263,6 +295,8 @@ def _count_faults(reading: _Reading, number: int, entry: Entry) -> Iterator[Faul
             yield Fault("value_list", f"There is no value list {entry.value_list!r}.", number)
         if count:
             yield Fault("values", "The values are those of the list: name none here.", number)
+    elif entry.operator is _O.NESTED:
+        return
     elif entry.operator is _O.EXISTS:
         if count:
             yield Fault("values", "Whether a field exists needs no value.", number)

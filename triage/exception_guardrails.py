@@ -17,14 +17,13 @@ from triage.exception_evaluation import Subject, subject_of
 from triage.exception_items import ALERT_SCOPES, LONGEST, REMOTE_IP, Content, Entry, content_of
 from triage.exception_matching import Clause, compiled_content, holds_of_alert
 from triage.guide_versions import in_force, worked_guide
-from triage.guides.model import Anchor, Guide, Refusal
+from triage.guides.model import DEFAULT_SHARE, Anchor, Guide, Refusal
 from triage.models import ExceptionVersion
 
 SEEN_FOR = timedelta(days=30)
 MOST_SEEN = 2_000
 # Below this many alerts a share says nothing.
 LEAST_ALERTS = 10
-DEFAULT_SHARE = 50
 _O = ExceptionOperator
 _SOURCES = frozenset({REMOTE_IP, "source.ip"})
 DEFAULT_ANCHORS = (

@@ -20,6 +20,8 @@ ALERT_SCOPES = frozenset({ExceptionScope.EVENT, ExceptionScope.PROCESS, Exceptio
 RECOVERED_SCOPES = frozenset(ExceptionScope) - ALERT_SCOPES
 # The other side of a connection, whichever end the sensor calls the source; derived, so no field of ECS.
 REMOTE_IP = "remote.ip"
+# Behind the name of a field: its elements, whole.
+ELEMENTS = "{}"
 MOST_ENTRIES = 30
 MOST_VALUES = 100
 MOST_LENGTH = 8_000
@@ -35,6 +37,7 @@ class Entry:
     negated: alert scopes only; the field must be there and hold none of the values. For recovered evidence
     quantity says it: `none` of the events, or `every` one of them. values: for `is` one, for `in_list` none.
     value_list: the name of a value list. evidence: primary key of the evidence row that it was taken from.
+    inner: for `nested`, entries that one and the same element of the field satisfies, fields named within it.
     """
 
     scope: ExceptionScope
@@ -45,6 +48,12 @@ class Entry:
     negated: bool = False
     value_list: str = ""
     evidence: int | None = None
+    inner: tuple["Entry", ...] = ()
+
+    @property
+    def reads(self) -> str:
+        """What of an event it looks at: its field, or the elements under it."""
+        return f"{self.field}{ELEMENTS}" if self.inner else self.field
 
     @property
     def is_recovered(self) -> bool:
@@ -107,6 +116,8 @@ def content_of(version: ExceptionVersion) -> Content:
 
 def entry_data(entry: Entry) -> dict[str, Any]:
     """An entry as it is stored and hashed."""
+    # What has no elements is stored, and hashed, as before there were any.
+    inner = {"inner": [entry_data(one) for one in entry.inner]} if entry.inner else {}
     return {
         "scope": entry.scope.value,
         "field": entry.field,
@@ -116,6 +127,7 @@ def entry_data(entry: Entry) -> dict[str, Any]:
         "negated": entry.negated,
         "value_list": entry.value_list,
         "evidence": entry.evidence,
+        **inner,
     }
 
 
@@ -142,6 +154,7 @@ def _entry_of(stored: Any) -> Entry:
         negated=bool(stored.get("negated", False)),
         value_list=str(stored.get("value_list", "")),
         evidence=evidence if isinstance(evidence, int) else None,
+        inner=entries_of(stored["inner"]) if "inner" in stored else (),
     )
 
 
@@ -152,6 +165,7 @@ _WORDS = {
     ExceptionOperator.CIDR: ("is in", "is not in"),
     ExceptionOperator.EXISTS: ("exists", "does not exist"),
     ExceptionOperator.IN_LIST: ("is in the list", "is not in the list"),
+    ExceptionOperator.NESTED: ("has an element with", "has no element with"),
 }
 
 
@@ -174,8 +188,12 @@ def sentence(entry: Entry) -> str:
     """The entry in one line, its values included; they are data and must be escaped like any other."""
     if not entry.field:
         return subject_words(entry)
-    said = entry.value_list or ", ".join(entry.values)
-    return f"{subject_words(entry)}: {entry.field} {operator_words(entry)} {said}".rstrip()
+    return f"{subject_words(entry)}: {_condition(entry)}"
+
+
+def _condition(entry: Entry) -> str:
+    said = entry.value_list or ", ".join(entry.values) or " and ".join(map(_condition, entry.inner))
+    return f"{entry.field} {operator_words(entry)} {said}".rstrip()
 
 
 def difference(old: Sequence[Entry], new: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -177,7 +177,7 @@ def holds_of_alert(item: CompiledItem, subject: Subject) -> bool:
 
 def _one_event(subject: Subject, group: Sequence[Clause], scope: ExceptionScope) -> bool:
     return any(
-        all(clause.holds_of(subject.values(number, clause.entry.field)) for clause in group)
+        all(clause.holds_of(subject.values(number, clause.entry.reads)) for clause in group)
         for number in subject.positions(scope)
     )
 
@@ -202,7 +202,7 @@ def _holds_recovered(item: CompiledItem, subject: Subject, recovered: Recovered)
 
 
 def _of(event: Document, clause: Clause, own: Sequence[str]) -> tuple[str, ...]:
-    return values_of(event, clause.entry.field, own) if clause.entry.field else ()
+    return values_of(event, clause.entry.reads, own) if clause.entry.field else ()
 
 
 def _why_not(clause: Clause, recovered: Recovered, own: Sequence[str]) -> str:
@@ -245,7 +245,7 @@ def _value_rows(
         return []
     if group[0].entry.is_recovered:
         return [[(c, _of(event, c, own)) for c in group] for event in recovered.events.get(scope, ())]
-    return [[(c, subject.values(n, c.entry.field)) for c in group] for n in subject.positions(scope)]
+    return [[(c, subject.values(n, c.entry.reads)) for c in group] for n in subject.positions(scope)]
 
 
 def _found(values: Sequence[str]) -> str:

@@ -1,21 +1,33 @@
-"""What exceptions need of the clock: begin, end, look again, and try what could not be told."""
+"""What exceptions need of the clock: begin, end, look again, try what could not be told, ask their owners."""
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from detections import outbox
+from detections import alarms, outbox
 from detections.actors import Actor
+from detections.alarms import Alarm
 from detections.enums import OutboxState
 from detections.errors import CasewrightError
 from detections.models import Alert, OutboxRow
 from detections.run import ROUTE_ALERTS
-from triage import exception_backtests, exception_routing, exception_states
+from triage import (
+    exception_backtests,
+    exception_drift,
+    exception_renewal,
+    exception_routing,
+    exception_states,
+)
+from triage.exception_matching import active_matcher
+from triage.models import ExceptionItem
 
 log = logging.getLogger(__name__)
 # An alert that waits longer than this for its case is routed once more.
 PATIENCE = timedelta(minutes=2)
+# Longer than this, and a person has to know.
+LONG_WAIT = timedelta(minutes=10)
 
 
 def watch(*, actor: Actor, now: datetime | None = None) -> None:
@@ -27,6 +39,8 @@ def watch(*, actor: Actor, now: datetime | None = None) -> None:
     except CasewrightError as error:
         log.warning("Hidden alerts could not be looked at again.", exc_info=error)
     exception_backtests.fail_lost()
+    exception_drift.look(actor=actor, now=now)
+    exception_renewal.ask_owners(actor=actor, now=now)
     _route_again(now)
 
 
@@ -36,3 +50,35 @@ def _route_again(now: datetime) -> None:
     if waiting.exists() or not Alert.objects.unrouted().filter(detected_at__lt=now - PATIENCE).exists():
         return
     outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:waiting:{now:%Y-%m-%dT%H:%M}")
+
+
+# -- what people are alarmed of
+
+
+@alarms.contribute("exception_drift", "exceptions no longer look as they did when they were approved")
+def _drifted(_now: datetime) -> Iterator[Alarm]:
+    for item in ExceptionItem.objects.filter(versions__state="active").exclude(drift=[]):
+        owner = item.owner.get_full_name() or item.owner.get_username()
+        title = f"{item.number} has changed, {owner} is asked: {item.name}"
+        yield Alarm(f"exception_drift:{item.pk}", "exception_drift", title, "\n".join(item.drift))
+
+
+@alarms.contribute("exceptions_unreadable", "rules have exceptions that can't be read")
+def _unreadable(now: datetime) -> Iterator[Alarm]:
+    for rule, why in active_matcher(now=now).unreadable.items():
+        title = f"Alerts of a rule wait: {why}"
+        detail = (
+            "Neither hidden nor made into cases until the exception is revoked, or reads as approved again."
+        )
+        yield Alarm(f"exceptions_unreadable:{rule}", "exceptions_unreadable", title, detail)
+
+
+@alarms.contribute("routing_waits", "alerts wait")
+def _waiting(now: datetime) -> Iterator[Alarm]:
+    late = Alert.objects.unrouted().filter(detected_at__lt=now - LONG_WAIT)
+    number = late.count()
+    if number:
+        words = "alert has" if number == 1 else "alerts have"
+        tried = OutboxRow.objects.filter(kind=ROUTE_ALERTS).exclude(error="").order_by("-pk").first()
+        detail = tried.error if tried else "The worker has not come to them yet."
+        yield Alarm("routing_waits", "routing_waits", f"{number} {words} no case yet", detail)

@@ -64,6 +64,7 @@ class Preview:
     notes: tuple[str, ...] = ()
     sha256: str = ""
     exceptions: tuple[KibanaException, ...] = ()
+    exception_lines: tuple[str, ...] = ()
 
     def of(self, verdict: Verdict) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.verdict is verdict)
@@ -124,6 +125,7 @@ def preview(paths: Iterable[Path], *, actor: Actor, base: Path | None = None) ->
         notes=tuple(material.notes),
         sha256=_digest(entries),
         exceptions=tuple(kibana_exceptions(material.exceptions)),
+        exception_lines=tuple(material.exceptions),
     )
 
 

@@ -76,3 +76,9 @@ def test_the_link_leads_to_a_button_and_the_button_signs_in(ana, client, product
     assert b"This link signs you in one time" in client.get(address).content
     assert client.post(address).status_code == 302
     assert of_user(User.objects.get(pk=client.session["_auth_user_id"])).user == ana
+
+
+def test_the_next_day_is_imported_as_of_now(store, product, capsys):
+    call_command("demo", "--next-day")
+    assert "48 events" in capsys.readouterr().out
+    assert demo.import_next_day(actor=product, store=store).new == 48

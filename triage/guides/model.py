@@ -160,6 +160,10 @@ class Check:
     rare: Rare | None = None
 
 
+# The part of a rule's alerts, in percent, that one exception may hide where the guide says nothing.
+DEFAULT_SHARE = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """A field that an exception may stand on. `is_required`: no exception without it, or one of `others`.

@@ -5,7 +5,17 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, TypeVar
 
-from triage.guides.model import Anchor, Check, Guide, Pivot, Points, Question, Refusal, ResponseStage
+from triage.guides.model import (
+    DEFAULT_SHARE,
+    Anchor,
+    Check,
+    Guide,
+    Pivot,
+    Points,
+    Question,
+    Refusal,
+    ResponseStage,
+)
 
 _CHECK_WORDS = {"when": "its condition", "needs": "what telemetry it needs", "says": "what it says",
                 "question": "its question", "pivot": "what it reads"}  # fmt: skip
@@ -38,6 +48,7 @@ def compare(before: Guide, after: Guide) -> list[Difference]:
         *_pivots(before, after),
         *_anchors(before.anchors, after.anchors),
         *_refusals(before.false_positives.refusals, after.false_positives.refusals),
+        *_share(before.false_positives.max_share, after.false_positives.max_share),
         *_stages(before.response, after.response),
     ]
     if before.applies_to != after.applies_to:
@@ -173,17 +184,48 @@ def _anchors(before: Sequence[Anchor], after: Sequence[Anchor]) -> Iterator[Diff
             yield _stronger(f"An exception needs an entry on {name}.")
         elif name not in old:
             yield _weaker(f"An exception may stand on {name}.")
+    for name in old.keys() & new.keys():
+        yield from _anchor(old[name], new[name])
+
+
+def _anchor(old: Anchor, new: Anchor) -> Iterator[Difference]:
+    """What may stand in for the field, and which sentence of the guide it leans on."""
+    for other in new.others:
+        if other not in old.others:
+            yield _weaker(f"An exception may have an entry on {other} instead of {new.field}.")
+    for other in old.others:
+        if other not in new.others:
+            yield _stronger(f"An entry on {other} no longer stands in for {new.field}.")
+    yield from _wording(f"The demand for {new.field}", old, new)
+
+
+def _wording(name: str, old: Anchor | Refusal, new: Anchor | Refusal) -> Iterator[Difference]:
+    if old.quotes != new.quotes:
+        says = f'"{new.quotes}"' if new.quotes else "no sentence of the guide"
+        yield Difference(Bearing.OTHER, f"{name} quotes {says}.")
+    if old.says != new.says:
+        yield Difference(Bearing.OTHER, f"{name} has another wording.")
 
 
 def _refusals(before: Sequence[Refusal], after: Sequence[Refusal]) -> Iterator[Difference]:
-    old, new = {_refused(one) for one in before}, {_refused(one) for one in after}
-    yield from (_weaker(f"Exceptions on {one} alone are no longer refused.") for one in sorted(old - new))
-    yield from (_stronger(f"Exceptions on {one} alone are refused.") for one in sorted(new - old))
+    old, new = {_refused(one): one for one in before}, {_refused(one): one for one in after}
+    gone, come = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    yield from (_weaker(f"Exceptions on {one} alone are no longer refused.") for one in gone)
+    yield from (_stronger(f"Exceptions on {one} alone are refused.") for one in come)
+    for name in sorted(old.keys() & new.keys()):
+        yield from _wording(f"The refusal of {name} alone", old[name], new[name])
 
 
 def _refused(refusal: Refusal) -> str:
     values = f" ({', '.join(refusal.values)})" if refusal.values else ""
     return ", ".join(refusal.fields) + values
+
+
+def _share(before: int | None, after: int | None) -> Iterator[Difference]:
+    old, new = before or DEFAULT_SHARE, after or DEFAULT_SHARE
+    if old != new:
+        says = f"An exception may hide {new} % of the rule's alerts instead of {old} %."
+        yield _either(new > old, says, says)
 
 
 def _stages(before: Sequence[ResponseStage], after: Sequence[ResponseStage]) -> Iterator[Difference]:

@@ -17,6 +17,7 @@ from triage.enums import (
     ValueListType,
 )
 from triage.models.case import Case
+from triage.models.days import within_a_year
 from triage.models.four_eyes import FourEyes, four_eyes_constraints
 
 # States that nobody gets into without another person's approval.
@@ -150,6 +151,11 @@ class ExceptionVersion(FourEyes):
                 condition=Q(active_from__isnull=True)
                 | Q(expires_at__isnull=False, expires_at__gt=F("active_from")),
                 name="exception_ends_after_it_begins",
+            ),
+            models.CheckConstraint(condition=within_a_year("active_from"), name="exception_lasts_a_year"),
+            models.CheckConstraint(
+                condition=Q(state="draft") | within_a_year("starts_at"),
+                name="exception_lasts_a_year_once_begun",
             ),
             models.CheckConstraint(condition=Q(state="draft") | ~Q(reason=""), name="exception_has_a_reason"),
             models.CheckConstraint(

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from detections import rule_import
 from detections.errors import CasewrightError
 from detections.rule_import import Preview
-from triage import uploads
+from triage import exception_exchange, exception_states, uploads
 from triage.forms import RuleImportForm
 from triage.views.doors import Asked, page
 
@@ -49,6 +49,8 @@ def rules_import_preview(request: Asked, key: uuid.UUID) -> HttpResponse:
         messages.success(request, "The files are discarded. Nothing was imported.")
         return redirect("rules_import")
     found = rule_import.preview(files, actor=request.actor, base=uploads.rule_folder(key))
+    if request.POST.get("act") == "exceptions":
+        return _draft_exceptions(request, key, found)
     if request.method == "POST":
         return _import(request, key, found)
     return _shown(request, key, found)
@@ -65,14 +67,33 @@ def _import(request: Asked, key: uuid.UUID, found: Preview) -> HttpResponse:
     except CasewrightError as refused:
         messages.error(request, str(refused))
         return _shown(request, key, found, status=409)
-    uploads.drop_rule_files(key)
+    if not found.exceptions:
+        uploads.drop_rule_files(key)
     messages.success(
         request,
         f"{len(done.new):,} new and {len(done.changed):,} changed rules are imported. New ones are disabled.",
     )
     if done.warnings:
         messages.warning(request, _gist(done.warnings))
+    if found.exceptions:
+        # Their rules are here now, so they can be drafted.
+        return redirect("rules_import_preview", key=key)
     return redirect(f"{reverse('rules')}?enabled=no" if done.new else "rules")
+
+
+def _draft_exceptions(request: Asked, key: uuid.UUID, found: Preview) -> HttpResponse:
+    """Draft the exceptions that stand in the files, for the rules that are here."""
+    try:
+        done = exception_exchange.import_items(found.exception_lines, actor=request.actor)
+    except CasewrightError as refused:
+        messages.error(request, str(refused))
+        return _shown(request, key, found, status=409)
+    messages.success(
+        request,
+        f"{len(done.drafted):,} exceptions are drafted, {len(done.known):,} were here already. A draft hides "
+        "nothing: it needs a back-test, and the approval of a second person.",
+    )
+    return _shown(request, key, found, drafts=done)
 
 
 def _gist(warnings: list[str]) -> str:
@@ -84,7 +105,13 @@ def _gist(warnings: list[str]) -> str:
     return warnings[0] + more
 
 
-def _shown(request: Asked, key: uuid.UUID, found: Preview, status: int = 200) -> HttpResponse:
+def _shown(
+    request: Asked,
+    key: uuid.UUID,
+    found: Preview,
+    status: int = 200,
+    drafts: exception_exchange.ImportedItems | None = None,
+) -> HttpResponse:
     return render(
         request,
         "rules/preview.html",
@@ -95,6 +122,9 @@ def _shown(request: Asked, key: uuid.UUID, found: Preview, status: int = 200) ->
             "new": found.new[:NEW_SHOWN],
             "refused": found.refused[:REFUSED_SHOWN],
             "exceptions": found.exceptions[:REFUSED_SHOWN],
+            "may_draft": request.actor.can(exception_states.PROPOSE) and request.actor.user is not None,
+            "refused_drafts": drafts.refused[:REFUSED_SHOWN] if drafts else [],
+            "notes": sorted({note for one in drafts.drafted for note in one.notes}) if drafts else [],
             "not_runnable": sum(found.not_runnable.values()),
         },
         status=status,

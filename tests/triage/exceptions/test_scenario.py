@@ -1,6 +1,5 @@
 """The shipped benign workflow becomes an exception; what only looks like it does not pass."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +10,11 @@ from detections.event_store import event_store
 from detections.imports import import_captures
 from detections.models import Alert
 from detections.run import run_rules
+from detections.scenario_days import next_day
 from tests.factories.cases import ACTOR, SHIPPED, shipped_rule
 from tests.factories.events import mapped
 from tests.factories.exceptions import content, proposed
+from tests.factories.twins import HOSTS, SERVER, a_day_later, twins
 from triage import exception_guardrails, exception_matching, exception_recovery, exception_states
 from triage.errors import GuardrailsError
 from triage.exception_evaluation import subject_of
@@ -25,12 +26,6 @@ from triage.routing import deliver_route
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 NEXT = NOON + timedelta(days=1)
-SERVER = "10.20.2.15"
-HOSTS = (
-    "c9f51e79-b5e1-4236-9d58-dbc84998a999",
-    "de07984e-a35c-4a2d-8039-9d61d2294e0c",
-    "d3a006df-5938-4540-98dd-682c6c21b0ea",
-)
 
 
 def entry(scope, field, *values, operator="is", **others):
@@ -49,48 +44,6 @@ def workflow(*hosts):
         entry("connection", "remote.ip", SERVER, quantity="every"),
         entry("child", "", operator="exists", quantity="none"),
     ]
-
-
-def next_day(name, mark=""):
-    """Events of a scenario's 18th of March a day later; mark: makes their processes others."""
-    lines = (SHIPPED / "scenarios" / f"{name}.ndjson").read_text().splitlines()
-    found = [json.loads(line.replace("2026-03-18", "2026-03-19")) for line in lines if "2026-03-18" in line]
-    for event in found:
-        process = event.get("process", {})
-        if mark and process.get("name") == "mshta.exe":
-            process["entity_id"] += mark
-    return found
-
-
-def twin(mark, change):
-    """The first host's next day with one thing changed; `change` returns the event, or None to drop it."""
-    events = [event for event in next_day("benign", mark) if event["host"]["id"] == HOSTS[0]]
-    return [changed for event in events if (changed := change(event)) is not None]
-
-
-def other_source(event):
-    return json.loads(json.dumps(event).replace(f'"ip": "{SERVER}"', '"ip": "10.20.2.77"'))
-
-
-def other_destination(event):
-    if event.get("source", {}).get("ip") == "10.20.14.37":
-        event["destination"].update(ip="203.0.113.9", address="203.0.113.9")
-    return event
-
-
-def without_lookups(event):
-    return None if "dns" in event else event
-
-
-def child(mark):
-    start = next(event for event in next_day("benign", mark) if event["event"]["category"] == ["process"])
-    parent = start["process"]
-    start["process"] = {
-        "name": "cmd.exe",
-        "entity_id": f"child{mark}",
-        "parent": {"name": "mshta.exe", "entity_id": parent["entity_id"]},
-    }
-    return start
 
 
 @pytest.mark.slow
@@ -112,23 +65,20 @@ def test_the_next_days_of_the_workflow_are_hidden_and_its_twins_are_not(store, a
         assert (version.exceeds_share, version.exceeds_share_by) == (True, lead.user)
 
         clock.move_to(NEXT)
-        store.append(mapped(*next_day("benign")), batch="next")
-        twins = {
-            "source": twin("a", other_source),
-            "destination": twin("b", other_destination),
-            "child": [*twin("c", lambda event: event), child("c")],
-            "lookups": twin("d", without_lookups),
-            "malicious": next_day("malicious", "m"),
-            "ambiguous": next_day("ambiguous", "n"),
+        store.append(mapped(*a_day_later(next_day("benign", mark="next"))), batch="next")
+        others = {
+            **twins(),
+            "malicious": a_day_later(next_day("malicious", mark="m")),
+            "ambiguous": a_day_later(next_day("ambiguous", mark="n")),
         }
-        for name, events in twins.items():
+        for name, events in others.items():
             store.append(mapped(*events), batch=name)
         route_matches(rule)
     hidden = Suppression.objects.select_related("alert")
     assert sorted(row.alert.host_id for row in hidden) == sorted(HOSTS)
     assert {row.alert.first_event_at.day for row in hidden} == {19}
     assert Alert.objects.unrouted().count() == 0
-    assert Case.objects.filter(first_event_at__date=NEXT.date()).count() == len(twins)
+    assert Case.objects.filter(first_event_at__date=NEXT.date()).count() == len(others)
     assert list(faults()) == []
 
 

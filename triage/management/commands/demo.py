@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from detections.actors import system
+from detections.actors import Actor, system
 from detections.errors import CasewrightError
 from detections.event_store import event_store
 from triage import demo
@@ -13,8 +13,16 @@ from triage import demo
 class Command(BaseCommand):
     help = "Make the demo's three people and import the shipped scenarios. Repeating it doubles nothing."
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--next-day", action="store_true", help="import one more day of the benign workflow, as of now"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
         actor = system("demo")
+        if options["next_day"]:
+            self._next_day(actor)
+            return
         try:
             demo.make_people(actor=actor)
             for name, summary in demo.import_scenarios(actor=actor, store=event_store()):
@@ -22,3 +30,12 @@ class Command(BaseCommand):
                 self.stdout.write(f"Scenario {name.removesuffix('.ndjson')}: {came}.")
         except CasewrightError as error:
             raise CommandError(str(error)) from error
+
+    def _next_day(self, actor: Actor) -> None:
+        try:
+            summary = demo.import_next_day(actor=actor, store=event_store())
+        except CasewrightError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"One more day of the benign workflow: {summary.new} events, as if they happened now."
+        )
