@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
-LINK = re.compile(r"\b(analyst|lead|admin)\b.*(http://\S+)")
+LINK = re.compile(r"\b(analyst|lead2?|admin)\b.*(http://\S+)")
 RUNS = re.compile(r"Casewright runs at (http://\S+)")
 
 

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from detections.actors import Actor, of_user
@@ -10,7 +11,7 @@ from triage.enums import CaseLinkKind, CaseStatus, Disposition, PivotState, Ques
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
 from triage.gate import gate
-from triage.models import Case, CaseLink, Escalation, GateOverride
+from triage.models import Answer, Case, CaseLink, Escalation, GateOverride
 from triage.standings import standings
 
 # What a lead may close against the gate: the two that share it and say that nothing is wrong.
@@ -156,8 +157,15 @@ def _override(row: Case, disposition: str, reason: str, blocks: list[str], actor
     made = GateOverride.objects.create(
         case=row, disposition=disposition, by=actor.user, at=timezone.now(), reason=reason, blocks=blocks
     )
-    data = {"override": made.pk, "blocks": blocks}
+    data = {"override": made.pk, "blocks": blocks, "own_answers": own_answers(row, actor.user)}
     journal.record(row, "gate_overridden", actor=actor, after=disposition, reason=reason, data=data)
+
+
+def own_answers(case: Case, person: User | None) -> list[int]:
+    """The numbers of the questions whose answer that stands is this person's."""
+    newest = Answer.objects.filter(question=OuterRef("pk")).order_by("-pk").values("author")[:1]
+    own = case.questions.annotate(answered_by=Subquery(newest)).filter(answered_by=person)
+    return list(own.order_by("position").values_list("position", flat=True)) if person else []
 
 
 def _lacking(

@@ -1,4 +1,4 @@
-"""The demo: three people, and the shipped scenarios imported as any capture is."""
+"""The demo: four people, and the shipped scenarios imported as any capture is."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -30,16 +30,17 @@ DOMAIN = "demo.invalid"
 PEOPLE = {
     "analyst": ("Mira", "Okafor", "Analyst"),
     "lead": ("Sanna", "Lindqvist", "Lead"),
+    "lead2": ("Tomas", "Reyes", "Lead"),
     "admin": ("Ren", "Tanaka", "Admin"),
 }
 
 
 def make_people(*, actor: Actor) -> list[User]:
-    """The demo's analyst, lead and admin; those who are there already stay as they are.
+    """The demo's analyst, two leads and admin; those who are there already stay as they are.
 
-    They have no password: a one-time link signs each in. Raises TriageError on an instance that other people
-    began, since whoever starts the demo could sign in there as a lead. Accounts that were added to a demo
-    later leave it a demo.
+    Two leads, since nobody approves what they asked for themselves. They have no password: a one-time link
+    signs each in. Raises TriageError on an instance that other people began, since whoever starts the demo
+    could sign in there as a lead. Accounts that were added to a demo later leave it a demo.
     """
     others = User.objects.exclude(email__endswith=f"@{DOMAIN}").values_list("username", flat=True)
     first = User.objects.order_by("pk").first()

@@ -34,17 +34,28 @@ def merge(
         raise TriageError(f"{source.number} is this case. Name the other one.")
     with transaction.atomic():
         emptied, filled = cases.locked_both(source.pk, target.pk)
+        if found := obstacles(emptied, filled):
+            raise TriageError(" ".join(found))
         for row, version in ((emptied, source_version), (filled, target_version)):
-            cases.require_open(row)
             cases.check_version(row, version)
-        if filled.is_storm and not emptied.is_storm:
-            raise TriageError(
-                f"{filled.number} gathers a storm: a case with questions is not merged into it. "
-                "Split what belongs here off the storm instead."
-            )
-        if blocks := response_open.blocks(emptied):
-            raise TriageError(" ".join(blocks))
         return _merge(emptied, filled, reason.strip(), person, actor)
+
+
+def obstacles(source: Case, target: Case) -> list[str]:
+    """Everything that forbids to merge the two as they stand, in sentences; empty if nothing does."""
+    if source.pk == target.pk:
+        return [f"{source.number} is this case. Name the other one."]
+    found = [
+        f"{row.number} is closed; a new alert on the same activity opens a new case."
+        for row in (source, target)
+        if not row.is_open
+    ]
+    if target.is_storm and not source.is_storm:
+        found.append(
+            f"{target.number} gathers a storm: a case with questions is not merged into it. "
+            "Split what belongs here off the storm instead."
+        )
+    return found + response_open.blocks(source)
 
 
 def _merge(source: Case, target: Case, reason: str, person: User, actor: Actor) -> CaseMerge:

@@ -15,6 +15,7 @@ from triage.errors import StaleEditError, TriageError
 from triage.models import Case, Mention, Note, NoteVersion
 
 LENGTH = 20_000
+A_PAGE = 30
 # "@name" where a word may begin; user names hold letters, digits and @.+-_, and do not end with a full stop.
 MENTION = re.compile(r"(?<![\w@.+-])@([\w.+-]*[\w+-])")
 
@@ -96,13 +97,44 @@ def withdraw_note(note: Note, *, actor: Actor, reason: str) -> Note:
     return row
 
 
-def notes_of(case: Case, *, actor: Actor, question_key: str | None = None) -> list[Written]:
-    """The notes of a case, oldest first. question_key: only those at one question. Two queries."""
-    found = Note.objects.visible_to(actor).filter(case=case).select_related("author", "withdrawn_by")
+@dataclass(frozen=True, slots=True)
+class NotesPage:
+    """Some notes of a case, oldest first. page: which of them, from 1; the last one has the newest."""
+
+    notes: tuple[Written, ...]
+    total: int
+    page: int
+    pages: int
+
+    @property
+    def earlier(self) -> int:
+        """The page before, 0 where there is none."""
+        return self.page - 1
+
+    @property
+    def later(self) -> int:
+        """The page after, 0 where there is none."""
+        return self.page + 1 if self.page < self.pages else 0
+
+
+def notes_of(
+    case: Case, *, actor: Actor, question_key: str | None = None, page: int | None = None
+) -> NotesPage:
+    """The notes of a case by pages, without a page the newest. question_key: those at one question alone.
+
+    Three queries. A page that is not there is the nearest that is.
+    """
+    found = Note.objects.visible_to(actor).filter(case=case)
     if question_key is not None:
         found = found.filter(question_key=question_key)
-    rows = found.prefetch_related("versions")
-    return [Written(note, tuple(note.versions.all())) for note in rows]
+    total = found.count()
+    pages = max(1, -(-total // A_PAGE))
+    number = pages if page is None else min(max(1, page), pages)
+    if not total:
+        return NotesPage((), 0, 1, 1)
+    rows = found.select_related("author", "withdrawn_by").prefetch_related("versions")
+    shown = rows[(number - 1) * A_PAGE : number * A_PAGE]
+    return NotesPage(tuple(Written(note, tuple(note.versions.all())) for note in shown), total, number, pages)
 
 
 def mentions_of(actor: Actor) -> "QuerySet[Mention]":

@@ -69,7 +69,12 @@ def standings(
             answer__in=[answer.pk for answer in answers.values()], confirmation__isnull=False
         ).values_list("answer_id", flat=True)
     )
-    fired = list(CheckResult.objects.filter(case=case, state=CheckState.FIRED, points=Points.ESCALATE.value))
+    known = [check.key for check in guide.checks]
+    fired = list(
+        CheckResult.objects.filter(
+            case=case, key__in=known, state=CheckState.FIRED, points=Points.ESCALATE.value
+        )
+    )
     return [
         _standing(case, question, guide, runs, answers.get(question.pk), confirmed, fired)
         for question in questions

@@ -12,18 +12,19 @@ from triage import access, demo
 from triage.errors import TriageError
 
 
-def test_the_demo_has_one_person_of_each_role(db, product):
+def test_the_demo_has_a_person_of_each_role_and_a_second_lead_to_approve(db, product):
     demo.make_people(actor=product)
     people = User.objects.order_by("pk").values_list("username", "groups__name", "is_staff")
     assert list(people) == [
         ("analyst", "Analyst", False),
         ("lead", "Lead", False),
+        ("lead2", "Lead", False),
         ("admin", "Admin", True),
     ]
 
 
 def test_the_demo_s_people_have_no_password(db, product):
-    assert [person.has_usable_password() for person in demo.make_people(actor=product)] == [False] * 3
+    assert [person.has_usable_password() for person in demo.make_people(actor=product)] == [False] * 4
 
 
 def test_making_the_people_again_changes_nothing(db, product):

@@ -8,6 +8,7 @@ from triage.cases import close_case
 from triage.errors import GateClosedError
 from triage.journal import case_journal
 from triage.models import Case, GateOverride
+from triage.questions import answer_question
 
 pytestmark = pytest.mark.django_db
 WHY = "The vendor's support ran it on our request."
@@ -48,3 +49,21 @@ def test_an_analyst_may_not_and_a_closed_case_stays_so(make_case, analyst, lead)
     close(case, lead)
     with pytest.raises(GateClosedError, match="The case is closed"):
         close(Case.objects.get(), lead, disposition="false_positive")
+
+
+def test_who_overrides_answers_of_their_own_is_marked_so_for_ever(
+    client, lin, make_case, lead, analyst, settings
+):
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    own, of_another = make_case(1), make_case(2)
+    client.force_login(lin)
+    for case, actor in ((own, lead), (of_another, analyst)):
+        answer_question(case.questions.get(), state="unresolved", rationale="No.", actor=actor, version=1)
+    said = "You answered question 1 yourself. Better ask another lead"
+    shown = [said in client.get(f"/cases/{case.pk}/close/").content.decode() for case in (own, of_another)]
+    assert shown == [True, False]
+    for case in (own, of_another):
+        close(case, lead)
+    said = "Overrode own answers:"
+    shown = [said in client.get(f"/cases/{case.pk}/journal/").content.decode() for case in (own, of_another)]
+    assert shown == [True, False]

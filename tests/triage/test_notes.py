@@ -26,7 +26,7 @@ def test_an_edit_is_a_version_and_the_old_one_stays(make_case, analyst):
     edit_note(note, text="Second.", actor=analyst, version=1)
     with pytest.raises(StaleEditError):
         edit_note(note, text="Third.", actor=analyst, version=1)
-    [written] = notes_of(case, actor=analyst)
+    [written] = notes_of(case, actor=analyst).notes
     assert [version.text for version in written.versions] == ["First.", "Second."]
     lines = [(line.verb, line.reason) for line in case_journal(case, actor=analyst)]
     assert lines == [("note_edited", "Second."), ("note_written", "First.")]
@@ -43,7 +43,7 @@ def test_only_the_author_edits_and_a_lead_may_withdraw(make_case, analyst, lead)
         with pytest.raises(NotPermittedError):
             refused()
     withdraw_note(note, actor=lead, reason="Names a person.")
-    [written] = notes_of(case, actor=analyst)
+    [written] = notes_of(case, actor=analyst).notes
     assert (written.text, written.note.withdrawn_reason) == ("Mine.", "Names a person.")
     with pytest.raises(TriageError, match="withdrawn already"):
         edit_note(note, text="Again.", actor=analyst, version=1)
@@ -73,6 +73,6 @@ def test_refused(make_case, analyst, outsider, product):
         write_note(case, text="x", actor=analyst, question_key="other")
     with pytest.raises(NotPermittedError):
         write_note(case, text="x", actor=outsider)
-    assert notes_of(case, actor=outsider) == []
+    assert notes_of(case, actor=outsider).notes == ()
     with pytest.raises(TriageError, match="Only a person"):
         write_note(case, text="x", actor=product)

@@ -9,7 +9,7 @@ from triage import cases, journal, response_open
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.forms import AssignForm, CloseForm
 from triage.models import Case
-from triage.views.case_page import CasePage, load
+from triage.views.case_page import CasePage, load, own_answers
 from triage.views.doors import Asked, page
 from triage.views.evidence_cards import cards
 from triage.views.question import first_open
@@ -106,6 +106,7 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
         "response_blocks": response_open.blocks(fresh.case) if fresh.case.is_open else [],
         "may_override": request.actor.can("triage.override_gate"),
         "overridable": [value.value for value in cases.OVERRIDABLE],
+        "own_answers": own_answers(fresh.case, request.user),
         "gate_is_open": fresh.gate.of("benign").is_open,
         "question_keys": {question.key: question.position for question in fresh.questions},
     }

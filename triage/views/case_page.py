@@ -11,12 +11,12 @@ from django.shortcuts import get_object_or_404
 
 from detections.actors import Actor
 from detections.models import JournalStream
-from triage import evidence, facts, guide_versions, journal, response_open
+from triage import cases, evidence, facts, guide_versions, journal, response_open
 from triage.enums import PivotState, QuestionState
 from triage.evidence import Attempts
 from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
-from triage.models import Answer, Case, Draft, Evidence, Note, PivotRun, Question
+from triage.models import Answer, Case, Draft, Evidence, GateOverride, Note, PivotRun, Question
 from triage.standings import Standing, standings
 from triage.templatetags.marks import words
 from triage.views.doors import Asked
@@ -121,7 +121,7 @@ class CasePage:
             "states": [question.state for question in self.questions],
             "facts": self.facts,
             "links": case_links(case),
-            "overrides": [] if case.is_open else list(case.overrides.select_related("by")),
+            "overrides": [] if case.is_open else _overrides(case),
             "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),
             "escalations": [] if case.is_open else list(case.escalations.all()),
             "journal": journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
@@ -154,6 +154,17 @@ def why_not_closable(gate: Gate) -> str:
         return benign.blocks[0].sentence
     verb = "question {} stands" if len(numbers) == 1 else "questions {} stand"
     return f"Benign is not open: {verb.format(_listed(numbers))} in the way."
+
+
+def own_answers(case: Case, person: User | None) -> str:
+    """`question 4` or `questions 1 to 3`: those that this person answered; "" if none."""
+    numbers = cases.own_answers(case, person)
+    return f"question{'s' * (len(numbers) > 1)} {_listed(numbers)}" if numbers else ""
+
+
+def _overrides(case: Case) -> list[tuple[GateOverride, str]]:
+    """Who closed the case against its gate, each with the questions that they had answered themselves."""
+    return [(row, own_answers(case, row.by)) for row in case.overrides.select_related("by")]
 
 
 def _position(block: Block) -> int:

@@ -71,6 +71,7 @@ def case_merge(request: Asked, pk: int) -> HttpResponse:
         "other": load(request, other.pk) if other else None,
         "reason": asked.get("reason", ""),
         "refusal": refusal,
+        "obstacles": merging.obstacles(fresh, other) if other else [],
     }
     return render(request, "notes/merge.html", context, status=status)
 

@@ -25,10 +25,11 @@ def case_notes(request: Asked, pk: int) -> HttpResponse:
 def notes_context(request: Asked, case: Case, **more: object) -> dict[str, object]:
     """Everything on the page. more: what a refused form had in it, and why it was refused."""
     shown, actor = CasePage(case, request.actor), request.actor
+    number = request.GET.get("page", "")[:6]
     tasks = CaseTask.objects.visible_to(actor).filter(case=case).select_related("owner", "done_by")
     return {
         **shown.context("notes"),
-        "notes": notes.notes_of(case, actor=actor),
+        "notes": notes.notes_of(case, actor=actor, page=int(number) if number.isdecimal() else None),
         "numbers": {question.key: question.position for question in shown.questions},
         "tasks": [(task, case_tasks.may_finish(task, actor), case_tasks.whose(task)) for task in tasks],
         "files": case.attachments.select_related("attached_by", "withdrawn_by"),

@@ -12,12 +12,13 @@ from django.views.decorators.http import require_POST
 
 from triage import answer_fields, attachments, confirmations, notes, questions
 from triage.checks import ALERT
-from triage.enums import CheckState, ConfirmationKind, QuestionState
+from triage.enums import ConfirmationKind, QuestionState
 from triage.errors import AnswerRefusedError, StaleEditError, TriageError
 from triage.forms import AnswerForm, ConfirmationForm, DraftForm, chosen_ids, typed_fields
 from triage.guides.model import Question as GuideQuestion
 from triage.models import Answer, Attachment, Case, Citation, Evidence, Question
 from triage.views.case_page import CasePage, load
+from triage.views.check_lines import check_context
 from triage.views.doors import Asked, page
 from triage.views.evidence_cards import cards
 
@@ -61,7 +62,8 @@ def question_context(
     alert = next((run for run in case_page.runs if run.key == ALERT), None)
     focus = guide_question.focus.fields if guide_question else ()
     shown_cards = cards([*runs, *([alert] if alert else [])], guide, focus=focus)
-    checks = list(shown.case.checks.filter(question_key=shown.key))
+    known = {check.key for check in guide.checks}
+    checks = [check for check in shown.case.checks.filter(question_key=shown.key) if check.key in known]
     answering = answer_context(shown, request, typed, case_page=case_page)
     documents = [row.document for card in shown_cards for row in card.rows]
     return {
@@ -71,8 +73,7 @@ def question_context(
         "cards": [card for card in shown_cards if card.run.key != ALERT and card.is_of_guide],
         "asked_cards": [card for card in shown_cards if not card.is_of_guide],
         "alert_card": next((card for card in shown_cards if card.run.key == ALERT), None),
-        "checks": sorted(checks, key=lambda check: check.state != CheckState.FIRED),
-        "fired": sum(check.state == CheckState.FIRED for check in checks),
+        **check_context(shown.case, shown_cards, checks),
         "next_question": _next(case_page.questions, shown),
         **answering,
         "answer_fields": answer_fields.answer_fields(

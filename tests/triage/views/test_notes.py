@@ -117,6 +117,9 @@ def test_two_cases_are_merged_before_the_eyes_and_apart_again(as_analyst, make_c
     a, b = make_case(1), make_case(2)
     shown = as_analyst.get(f"/cases/{b.pk}/merge/?into={a.number}").content.decode()
     assert f"Move 0 occurrences and close {b.number}" in shown
+    itself = as_analyst.get(f"/cases/{b.pk}/merge/?into={b.number}").content.decode()
+    assert f"{b.number} is this case. Name the other one." in itself
+    assert "occurrences and close" not in itself
     sent = {"into": a.number, "reason": "One intrusion.", "source_version": 1, "target_version": 1}
     stale = as_analyst.post(f"/cases/{b.pk}/merge/", {**sent, "target_version": 9})
     assert (stale.status_code, "One intrusion." in stale.content.decode()) == (409, True)
@@ -218,3 +221,19 @@ def test_a_note_at_a_question_stands_there(as_analyst, make_case, ana):
     assert reply.url == base
     assert "Notes at this question (1)" in as_analyst.get(base).content.decode()
     assert Note.objects.get().author == of_user(ana).user
+
+
+def test_many_notes_are_shown_by_pages_the_newest_first(as_analyst, make_case, analyst, monkeypatch):
+    monkeypatch.setattr("triage.notes.A_PAGE", 2)
+    case = make_case()
+    for number in range(1, 6):
+        write_note(case, text=f"Note {number}.", actor=analyst, question_key="verdict" if number > 2 else "")
+    pages = [
+        as_analyst.get(f"/cases/{case.pk}/notes/{end}").content.decode()
+        for end in ("", "?page=1", "?page=99")
+    ]
+    seen = [[number for number in range(1, 6) if f"Note {number}." in page] for page in pages]
+    assert seen == [[5], [1, 2], [5]]
+    at_question = as_analyst.get(f"/cases/{case.pk}/questions/verdict/").content.decode()
+    assert at_question.count('<li class="note"') == 1
+    assert "Notes at this question (3)" in at_question

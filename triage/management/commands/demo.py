@@ -11,7 +11,7 @@ from triage import demo
 
 
 class Command(BaseCommand):
-    help = "Make the demo's three people and import the shipped scenarios. Repeating it doubles nothing."
+    help = "Make the demo's four people and import the shipped scenarios. Repeating it doubles nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
