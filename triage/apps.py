@@ -23,8 +23,10 @@ class TriageConfig(AppConfig):
             invariants,
             overlay_proposals,
             pivots,
+            preserving,
             roles,
             routing,
+            scoping,
         )
 
         roles.connect(self)
@@ -38,3 +40,4 @@ class TriageConfig(AppConfig):
         assert exception_pending.__name__
         assert exception_reviews.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()
+        assert {preserving.KIND, scoping.KIND} <= outbox.kinds()

@@ -54,6 +54,12 @@ _SENTENCES = {
     "case_merged_here": "merged a case into this one",
     "case_merged_away": "merged this case into another",
     "merge_undone": "undid a merge",
+    "scope_asked": "asked all hosts for",
+    "scope_finished": "searched all hosts:",
+    "scope_row_added": "added what scoping found on",
+    "pack_asked": "asked for the evidence to be preserved:",
+    "pack_made": "made the case pack",
+    "pack_failed": "could not make the case pack",
     "gate_overridden": "closed against the gate",
 }
 

@@ -14,7 +14,8 @@ VIEWS = (
         "triage.view_overlayproposal "
         "triage.view_casetask triage.view_attachment triage.view_note "
         "triage.view_exceptionitem triage.view_exceptionversion triage.view_suppression triage.view_backtest "
-        "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion"
+        "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion "
+        "triage.view_scoperun triage.view_casepack"
     )
     .lower()
     .split()
@@ -34,6 +35,8 @@ ANALYST = [
     "triage.change_note",
     "triage.acknowledge_notification",
     "detections.add_import",
+    "triage.add_scoperun",
+    "triage.add_casepack",
 ]
 LEAD = [
     *ANALYST,

@@ -4,6 +4,7 @@ from triage.models.access import OneTimeSignIn
 from triage.models.asset import Asset
 from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
+from triage.models.case_pack import CasePack
 from triage.models.evidence import CheckResult, Evidence, LookUp, PivotRun
 from triage.models.exception_item import (
     BackTest,
@@ -21,6 +22,7 @@ from triage.models.notification import Notification
 from triage.models.observable import EventSummary, Observable
 from triage.models.overlay import OverlayProposal
 from triage.models.question import Answer, Citation, Confirmation, Draft, Question
+from triage.models.scope import ScopeCell, ScopeColumn, ScopeHost, ScopeRun
 from triage.models.task import CaseTask
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Case",
     "CaseLink",
     "CaseMerge",
+    "CasePack",
     "CaseTask",
     "CheckResult",
     "Citation",
@@ -55,6 +58,10 @@ __all__ = [
     "OverlayProposal",
     "PivotRun",
     "Question",
+    "ScopeCell",
+    "ScopeColumn",
+    "ScopeHost",
+    "ScopeRun",
     "Suppression",
     "ValueList",
     "ValueListVersion",
