@@ -43,7 +43,7 @@ def to_pdf(html: str) -> tuple[bytes, str]:
     except OSError as error:
         return b"", f"WeasyPrint lacks a library of the system: {str(error).splitlines()[0]}"
     try:
-        made: bytes = weasyprint.HTML(string=html, url_fetcher=_refuse).write_pdf()
+        made: bytes = weasyprint.HTML(string=html, url_fetcher=_fetcher()).write_pdf()
     except Exception as error:  # a report that can't be laid out must not cost the pack
         log.exception("The report could not be laid out as PDF.")
         return (
@@ -51,6 +51,15 @@ def to_pdf(html: str) -> tuple[bytes, str]:
             f"The report could not be laid out as PDF ({type(error).__name__}). report.html has it all.",
         )
     return made, ""
+
+
+def _fetcher() -> Any:
+    """What fetches for WeasyPrint: nothing. Before version 68 that is a function, since then an object."""
+    try:
+        from weasyprint.urls import URLFetcher
+    except ImportError:
+        return _refuse
+    return URLFetcher(allowed_protocols=())
 
 
 def _refuse(url: str, *_args: Any, **_kwargs: Any) -> Any:

@@ -76,6 +76,11 @@ def offered(case: Case) -> list[Indicator]:
     return list({one.key: one for one in found}.values())[:MOST]
 
 
+def needed(indicator: Indicator) -> str:
+    """`connection and DNS`: what a host must send for its silence to mean something."""
+    return " and ".join(report_word(name) for name in indicator.needs)
+
+
 def query_of(indicator: Indicator) -> list[object]:
     return query_data(indicator.filters)
 

@@ -107,9 +107,7 @@ def test_the_second_host_is_found_and_blindness_is_no_silence(attack, analyst):
 
 def test_a_cell_tells_how_often_and_when(attack, analyst):
     run = searched(attack, analyst)
-    cell = ScopeCell.objects.get(
-        column__run=run, host__host_name=SECOND, column__field="from the guide"
-    )
+    cell = ScopeCell.objects.get(column__run=run, host__host_name=SECOND, column__field="from the guide")
     assert (cell.events, cell.first_at) == (1, cell.last_at)
     assert [sample["document"]["destination"]["port"] for sample in cell.samples] == [135]
     host = ScopeHost.objects.get(run=run, host_name=SECOND)

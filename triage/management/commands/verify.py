@@ -14,7 +14,8 @@ from triage.models import Case, CasePack
 class Command(BaseCommand):
     help = (
         "Check the chain of the journal, hashes of evidence and files, approvals, and that cases stand as "
-        "their journal says: one case, a case pack, or everything. A line a finding; ends with 1 if there is one."
+        "their journal says: one case, a case pack, or everything. A line a finding; ends with 1 if there "
+        "is one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
