@@ -16,7 +16,7 @@ from detections.stores.base import EventStore
 from triage.errors import TriageError
 
 SCENARIOS = Path(detections.__file__).parent / "scenarios"
-SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson")
+SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson", "second_host.ndjson")
 STREAM = "access"
 DOMAIN = "demo.invalid"
 PEOPLE = {

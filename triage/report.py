@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from detections.actors import Actor
 from detections.models import JournalEntry
-from triage import facts, preserved, scope_matrix
+from triage import facts, preserved, scope_indicators, scope_matrix
 from triage.checks import ALERT
 from triage.enums import ObservableType, QuestionState
 from triage.facts import Facts
@@ -34,8 +34,8 @@ from triage.preserved import Kept
 from triage.scope_matrix import Row
 from triage.templatetags.marks import words
 
-MOST_EVENTS, MOST_HOSTS, MOST_OBSERVABLES, MOST_COLUMNS = 80, 25, 60, 8
-_SHOWN_TYPES = (ObservableType.IP, ObservableType.DOMAIN, ObservableType.URL, ObservableType.HASH)
+MOST_EVENTS, MOST_HOSTS, MOST_OBSERVABLES, MOST_COLUMNS = 80, 25, 60, 5
+_SHOWN_TYPES = (ObservableType.IP, ObservableType.DOMAIN, ObservableType.URL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def report_of(case: Case, *, actor: Actor, findings: Sequence[str] = ()) -> Repo
     """
     known = facts.case_facts(case, actor=actor)
     events, more = _events(case)
-    observables = Observable.objects.filter(case=case, type__in=_SHOWN_TYPES)
+    observables = _observables(case)
     questions = _questions(case)
     stands = gate(case)
     return Report(
@@ -222,6 +222,13 @@ def _concluded(case: Case) -> str:
         f"{by} closed the case as {words(case.disposition).lower()} on "
         f"{case.closed_at:%d %B %Y at %H:%M} UTC."
     )
+
+
+def _observables(case: Case) -> "QuerySet[Observable]":
+    """Addresses, names and URLs; and hashes, but for those of what a trusted signer signed."""
+    telling = [one.value for one in scope_indicators.offered(case) if one.is_usual and one.is_hash]
+    wanted = Q(type__in=_SHOWN_TYPES) | Q(type=ObservableType.HASH, value__in=telling)
+    return Observable.objects.filter(wanted, case=case)
 
 
 def _events(case: Case) -> tuple[tuple[EventLine, ...], int]:

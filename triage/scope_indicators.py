@@ -21,6 +21,7 @@ from triage.pivot_search import first_documents, query_data
 MOST_OF_A_SORT = 10
 MOST = 40
 _DOCUMENTS = 300
+HASH = "hash.sha256"
 _SHARE, _PIPE = "share", "pipe"
 _SHARE_CODES, _PIPE_CODES = ("5140", "5145"), ("17", "18")
 _SYSMON = Clause("event.provider", values=("Microsoft-Windows-Sysmon",))
@@ -50,6 +51,10 @@ class Indicator:
     needs: tuple[str, ...] = ()
     is_usual: bool = True
     blocked: str = ""
+
+    @property
+    def is_hash(self) -> bool:
+        return self.field == HASH
 
 
 def report_word(name: str) -> str:
@@ -225,7 +230,7 @@ def _of_hashes(held: Sequence[Observable]) -> Iterator[Indicator]:
         fields = ("process.hash.sha256", "dll.hash.sha256", "file.hash.sha256")
         needs = _hash_needs(_fields(one))
         key = _key("hash", one.value)
-        yield Indicator(key, "hash.sha256", one.value, _any(one.value, *fields), needs, not trusted)
+        yield Indicator(key, HASH, one.value, _any(one.value, *fields), needs, not trusted)
 
 
 def _hash_needs(fields: set[str]) -> tuple[str, ...]:
