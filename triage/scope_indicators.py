@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detections import ecs
 from detections.ecs import Document
@@ -10,7 +10,7 @@ from detections.enums import TelemetryKind
 from detections.journal import canonical_json
 from detections.stores.base import Clause, Filters, Operator
 from detections.telemetry_kinds import KIND_FILTERS
-from triage.enums import ObservableType
+from triage.enums import ObservableType, PivotOrigin
 from triage.evidence import kind_word
 from triage.guide_versions import guide_of
 from triage.guides import Blocked, fill
@@ -66,6 +66,7 @@ def offered(case: Case) -> list[Indicator]:
     """Every indicator of the case, in the order of the guide: sources, names, destinations, command lines,
     hashes, files, ways of delivery, then what the guide's overlay asks. Reads the database alone."""
     held = list(Observable.objects.filter(case=case).order_by("-event_count", "pk"))
+    own = set(case.pivots.filter(origin=PivotOrigin.OWN).values_list("pk", flat=True))
     sources = _sources(case, held)
     documents = _documents(case)
     found = [
@@ -78,7 +79,19 @@ def offered(case: Case) -> list[Indicator]:
         *_limited(_of_delivery(case, sources, documents)),
         *_of_guide(case),
     ]
-    return list({one.key: one for one in found}.values())[:MOST]
+    aside = {(one.type, one.spelling) for one in held if _is_aside(one, own)}
+    return [_usual(one, aside) for one in {one.key: one for one in found}.values()][:MOST]
+
+
+def _is_aside(one: Observable, own: set[int]) -> bool:
+    """Whether only what people asked in their own words holds a value: all that a host did, perhaps."""
+    return bool(one.sources) and all(source["pivot"] in own for source in one.sources)
+
+
+def _usual(one: Indicator, aside: set[tuple[str, str]]) -> Indicator:
+    """The indicator, chosen unless its value comes from aside."""
+    is_aside = any((sort, one.value) in aside for sort in ObservableType.values)
+    return replace(one, is_usual=one.is_usual and not is_aside)
 
 
 def needed(indicator: Indicator) -> str:
@@ -176,8 +189,9 @@ def _of_destinations(held: Sequence[Observable], sources: Sequence[str]) -> Iter
 
 
 def _documents(case: Case) -> list[Document]:
-    """Frozen starts of processes and file events, earliest first."""
+    """Frozen starts of processes and file events, earliest first, but for those that people asked aside."""
     rows = Evidence.objects.filter(pivot__case=case, pivot__is_after_closing=False)
+    rows = rows.exclude(pivot__origin=PivotOrigin.OWN)
     starts = rows.filter(summary__is_start=True, summary__kind=_K.PROCESS.value)
     files = rows.filter(summary__kind=_K.FILE.value)
     found = [

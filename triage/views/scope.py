@@ -131,6 +131,8 @@ def _host(request: Asked, case: Case, pk: int) -> ScopeHost:
 def _host_context(request: Asked, case: Case, host: ScopeHost, refusal: str = "") -> dict[str, object]:
     columns = list(host.run.columns.order_by("position"))
     (row,) = scope_matrix.rows(host.run, [host], columns)
+    others = list(scope_rows.cases_on(host, actor=request.actor)[: scope_rows.MOST_OFFERED])
+    linked = _linked(case)
     return {
         **CasePage(case, request.actor).context("scope"),
         "run": host.run,
@@ -138,8 +140,9 @@ def _host_context(request: Asked, case: Case, host: ScopeHost, refusal: str = ""
         "cells": list(zip(columns, row.cells, strict=True)),
         "reports": [scope_indicators.report_word(name) for name in host.reports],
         "samples": scope_rows.samples_of(host),
-        "others": list(scope_rows.cases_on(host, actor=request.actor)[: scope_rows.MOST_OFFERED]),
-        "linked": _linked(case),
+        "others": others,
+        "linked": linked,
+        "has_case": any(other.pk in linked for other in others),
         "added": case.pivots.filter(key=f"scope-{host.pk}").first(),
         "may_add": request.actor.can("triage.answer_question"),
         "may_link": request.actor.can("triage.assign_case"),

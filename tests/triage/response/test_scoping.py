@@ -103,15 +103,24 @@ def test_the_second_host_is_found_and_blindness_is_no_silence(attack, analyst):
     assert found[SILENT]["process.command_line", "mshta.exe -Embedding"] == "hits"
     assert scoping.latest(attack) == run
     assert "2 other hosts of 3 that report" in scope_matrix.summary(attack, run)
+    told_when_and_how_often(run)
+    told_when_changed(attack, run)
 
 
-def test_a_cell_tells_how_often_and_when(attack, analyst):
-    run = searched(attack, analyst)
+def told_when_and_how_often(run):
     cell = ScopeCell.objects.get(column__run=run, host__host_name=SECOND, column__field="from the guide")
     assert (cell.events, cell.first_at) == (1, cell.last_at)
     assert [sample["document"]["destination"]["port"] for sample in cell.samples] == [135]
     host = ScopeHost.objects.get(run=run, host_name=SECOND)
     assert host.first_at <= cell.first_at <= host.last_at
+
+
+def told_when_changed(attack, run):
+    assert [told for told in verification.verify_case(attack) if "scope" in told] == []
+    cell = ScopeCell.objects.filter(column__run=run).first()
+    ScopeCell.objects.filter(pk=cell.pk).update(events=cell.events + 1)
+    (told,) = [told for told in verification.verify_case(attack) if "scope" in told]
+    assert "was changed" in told
 
 
 def test_a_killed_worker_is_followed_by_one_that_goes_on(attack, analyst, monkeypatch):
@@ -174,27 +183,13 @@ def test_a_rerun_shows_the_difference(attack, analyst, tmp_path):
     assert new == {"ops-ws-0103"}
 
 
-def test_what_is_stored_is_hashed(attack, analyst):
-    run = searched(attack, analyst)
-    assert [told for told in verification.verify_case(attack) if "scope" in told] == []
-    cell = ScopeCell.objects.filter(column__run=run).first()
-    ScopeCell.objects.filter(pk=cell.pk).update(events=cell.events + 1)
-    (told,) = [told for told in verification.verify_case(attack) if "scope" in told]
-    assert "was changed" in told
-
-
-def test_a_row_is_added_to_the_case_once(attack, analyst):
+def test_a_row_is_added_once_or_becomes_a_linked_case_worked_by_the_same_guide(attack, analyst):
     run = searched(attack, analyst)
     host = run.hosts.get(host_name=SECOND)
     made = scope_rows.add(host, actor=analyst)
     assert scope_rows.add(host, actor=analyst) == made
     assert (made.state, made.counts, made.kept > 0) == (PivotState.HITS, False, True)
     assert Observable.objects.filter(case=attack, type="host", value=SECOND).exists()
-
-
-def test_a_row_becomes_a_linked_case_worked_by_the_same_guide(attack, analyst):
-    run = searched(attack, analyst)
-    host = run.hosts.get(host_name=SECOND)
     case = scope_rows.open_case(host, actor=analyst)
     outbox.drain()
     assert (case.host_name, case.rule, case.questions.count()) == (SECOND, attack.rule, 7)
@@ -202,6 +197,9 @@ def test_a_row_becomes_a_linked_case_worked_by_the_same_guide(attack, analyst):
     states = dict(case.pivots.values_list("key", "state"))
     assert states["alert"] == "hits"
     assert states["host_alerts"] == "no_hits"
+    # The started process stands for the alert, so that the guide's pivots know whom to ask about.
+    assert (case.process, case.user_name) == ("C:\\Windows\\System32\\mshta.exe -Embedding", attack.user_name)
+    assert states["network"] == "hits"
     with pytest.raises(TriageError, match="already"):
         scope_rows.open_case(host, actor=analyst)
     with pytest.raises(TriageError, match="about this host already"):
