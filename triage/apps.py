@@ -21,17 +21,19 @@ class TriageConfig(AppConfig):
             exception_reviews,
             exception_watch,
             guide_versions,
-            hardening,
             holds,
             invariants,
             overlay_proposals,
             pivots,
+            preserving,
             response_checks,
+            response_hardening,
             response_kinds,
             response_pending,
             response_running,
             roles,
             routing,
+            scoping,
             watching,
         )
 
@@ -48,8 +50,9 @@ class TriageConfig(AppConfig):
         assert exception_pending.__name__
         assert exception_reviews.__name__
         assert response_pending.__name__
-        assert hardening.__name__
+        assert response_hardening.__name__
         assert watching.__name__
         assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
         assert exception_watch.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()
+        assert {preserving.KIND, scoping.KIND} <= outbox.kinds()

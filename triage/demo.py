@@ -22,7 +22,7 @@ from triage.errors import TriageError
 from triage.models import ExceptionVersion
 
 SCENARIOS = Path(detections.__file__).parent / "scenarios"
-SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson")
+SHOWN = ("malicious.ndjson", "benign.ndjson", "ambiguous.ndjson", "second_host.ndjson")
 STREAM = "access"
 # The events of the scenario's day lie within 25 seconds.
 A_DAY_LASTS = timedelta(seconds=30)

@@ -213,3 +213,44 @@ class CheckOutcome(TextChoices):
     HOLDING = "holding"
     BROKEN = "broken"
     UNKNOWN = "unknown", "could not be checked"
+
+
+class ScopeRunState(TextChoices):
+    """States of a search for a case's indicators on all hosts."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class ScopeColumnState(TextChoices):
+    """What came of one indicator. `partial`: not everything could be read, so silence means nothing."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    PARTIAL = "partial"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+
+
+class ScopeCellState(TextChoices):
+    """One host against one indicator. `no_hits` is only said of a host that sends the telemetry."""
+
+    HITS = "hits"
+    NO_HITS = "no_hits"
+    NO_TELEMETRY = "no_telemetry"
+    PARTIAL = "partial"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    RUNNING = "running"
+
+
+class PackState(TextChoices):
+    """States of a case pack. `collecting`: pivots that it asked for still run."""
+
+    WAITING = "waiting"
+    COLLECTING = "collecting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"

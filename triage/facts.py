@@ -18,6 +18,7 @@ from detections.models import Alert
 from triage.checks import is_alert
 from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
 from triage.models import Asset, Case, EventSummary, PivotRun
+from triage.pivot_search import first_documents
 
 MOST_RELATED = 10
 MOST_VALUES = 20
@@ -128,7 +129,11 @@ class Facts:
 
 def head_facts(alert: Alert) -> HeadFacts:
     """What a new case takes over into its row."""
-    documents = _documents(alert)
+    return head_of(_documents(alert))
+
+
+def head_of(documents: Sequence[Document]) -> HeadFacts:
+    """The same of events that are no alert's."""
     remote = _remote(documents)
     process = _process(documents)
     shown = process.command_line or process.executable or process.name
@@ -141,7 +146,7 @@ def case_facts(case: Case, *, actor: Actor, runs: Sequence[PivotRun] | None = No
     runs: those that count, where a page has read them already.
     """
     alert = first_alert(case)
-    documents = _documents(alert) if alert else []
+    documents = _documents(alert) if alert else first_documents(case)
     runs = latest_runs(case) if runs is None else runs
     remote = _remote(documents)
     assets = _assets(case, remote[0] if remote else "")

@@ -164,6 +164,12 @@ class TaskForm(forms.Form):
     due_at = UtcDateTimeField(required=False)
 
 
+class HardeningForm(TaskForm):
+    """A task that hardens: it needs an owner and a date. key: the guide's proposal, "" for another."""
+
+    key = forms.CharField(required=False, max_length=100)
+
+
 class AssignForm(forms.Form):
     version = forms.IntegerField(min_value=1)
     to = forms.ModelChoiceField(User.objects.filter(is_active=True).order_by("username"), required=False)

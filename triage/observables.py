@@ -1,8 +1,6 @@
 """The observables of a case: drawn from frozen evidence whenever some is frozen, listed, exported."""
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,6 +10,7 @@ from django.db.models import Count
 
 from detections import ecs
 from detections.actors import Actor
+from triage import spreadsheets
 from triage.enums import ObservableType
 from triage.event_summaries import summary_of
 from triage.models import Case, EventSummary, Evidence, Observable
@@ -31,8 +30,6 @@ _COLUMNS = (
     "hosts",
     "fields",
 )
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00")
 
 
 def collect(case: Case) -> int:
@@ -169,14 +166,9 @@ def as_ndjson(observables: Iterable[Observable], case: Case) -> Iterator[str]:
 
 
 def as_csv(observables: Iterable[Observable]) -> str:
-    """A table that no spreadsheet takes for formulas: a cell that begins like one gets an apostrophe."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    for one in observables:
-        row = _exported(one)
-        writer.writerow([_cell(row[name]) for name in _COLUMNS])
-    return text.getvalue()
+    """A table that no spreadsheet takes for formulas."""
+    rows = (tuple(_exported(one)[name] for name in _COLUMNS) for one in observables)
+    return "".join(spreadsheets.lines(_COLUMNS, rows))
 
 
 def _exported(one: Observable) -> dict[str, Any]:
@@ -190,9 +182,3 @@ def _exported(one: Observable) -> dict[str, Any]:
         "hosts": one.hosts,
         "fields": list(dict.fromkeys(source["field"] for source in one.sources)),
     }
-
-
-def _cell(value: Any) -> str:
-    text = "; ".join(str(one) for one in value) if isinstance(value, list) else str(value)
-    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    return f"'{text}" if text.startswith((*_FORMULA_STARTS, "\N{REPLACEMENT CHARACTER}")) else text

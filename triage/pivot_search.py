@@ -12,6 +12,7 @@ from detections.event_store import event_store
 from detections.stores.base import Completeness, Filters, StoredEvent, Window
 from triage import host_coverage
 from triage.alert_documents import alert_document, related_alerts
+from triage.checks import ALERT
 from triage.enums import PivotScope, PivotState
 from triage.evidence import MOST_ROWS, coverage_data, document_sha256, missing_sentence
 from triage.guides import Blocked, fill
@@ -47,9 +48,15 @@ class Outcome:
 
 
 def first_documents(case: Case) -> list[Document]:
-    """The events of the alert that opened the case, in stage order: placeholders take values from them."""
+    """The events of the alert that opened the case, in stage order: placeholders take values from them.
+
+    A case that scoping opened has no alert: what was found stands in its place.
+    """
     occurrence = case.occurrences.select_related("alert").order_by("pk").first()
-    return [event["document"] for event in occurrence.alert.events] if occurrence else []
+    if occurrence is not None:
+        return [event["document"] for event in occurrence.alert.events]
+    found = PivotRun.objects.filter(case=case, key=ALERT).first()
+    return [row.document for row in found.rows.order_by("position")] if found else []
 
 
 def filled(case: Case, guide: Guide, pivot: Pivot, runs: Mapping[str, PivotRun]) -> Filters | Outcome:

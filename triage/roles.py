@@ -15,7 +15,8 @@ VIEWS = (
         "triage.view_casetask triage.view_attachment triage.view_note "
         "triage.view_exceptionitem triage.view_exceptionversion triage.view_suppression triage.view_backtest "
         "triage.view_exceptionreview triage.view_valuelist triage.view_valuelistversion "
-        "triage.view_responseaction triage.view_actionkind triage.view_blockentry"
+        "triage.view_responseaction triage.view_actionkind triage.view_blockentry "
+        "triage.view_scoperun triage.view_casepack"
     )
     .lower()
     .split()
@@ -36,6 +37,8 @@ ANALYST = [
     "triage.change_note",
     "triage.acknowledge_notification",
     "detections.add_import",
+    "triage.add_scoperun",
+    "triage.add_casepack",
 ]
 LEAD = [
     *ANALYST,

@@ -7,7 +7,17 @@ from django.utils import timezone
 from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
-from triage import attachments, exception_watch, look_ups, notifications, observables, response_clock
+from triage import (
+    attachments,
+    exception_watch,
+    look_ups,
+    notifications,
+    observables,
+    pack_files,
+    preserving,
+    response_clock,
+    scoping,
+)
 
 CHECK_ALARMS = "triage.tasks.check_alarms"
 SEND_CANARY = "triage.tasks.send_canary"
@@ -37,6 +47,9 @@ def heal() -> None:
     back_search.fail_lost()
     uploads.sweep()
     attachments.sweep()
+    pack_files.sweep()
+    preserving.fail_lost()
+    scoping.fail_lost()
     canary.prune(before=timezone.now() - canary.KEEP)
     look_ups.prune(before=timezone.now() - look_ups.KEEP)
     run.prune_runs(before=timezone.now() - KEEP_CANARY_RUNS, of_canary=True)

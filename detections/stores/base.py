@@ -203,6 +203,7 @@ class HostSpread:
     host_id: str
     events: int
     last_seen: datetime
+    first_seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

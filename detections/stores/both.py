@@ -90,7 +90,10 @@ class BothStores:
         for host in (*theirs.hosts, *ours.hosts):
             other = hosts.get(host.host_id, HostSpread(host.host_id, 0, host.last_seen))
             hosts[host.host_id] = HostSpread(
-                host.host_id, host.events + other.events, max(host.last_seen, other.last_seen)
+                host.host_id,
+                host.events + other.events,
+                max(host.last_seen, other.last_seen),
+                min(filter(None, (host.first_seen, other.first_seen)), default=None),
             )
         return Spread(
             tuple(sorted(hosts.values(), key=lambda host: (-host.events, host.host_id))),

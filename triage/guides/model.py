@@ -244,6 +244,7 @@ class Guide:
     """One version of an investigation guide. See `triage.guides.parse_guide`.
 
     closing: the sentence that says when to escalate and when to close; it becomes the gate's text.
+    scoping: what an overlay looks for on all hosts besides the case's own values.
     sections: everything else that the note says. faults: what in the note could not be used (a pivot token
     that points nowhere, a filter of an unknown sort); shown, never swallowed. applies_to: ids of rules
     whose guide this overlay completes as well.
@@ -256,6 +257,7 @@ class Guide:
     response: tuple[ResponseStage, ...] = ()
     pivots: tuple[Pivot, ...] = ()
     checks: tuple[Check, ...] = ()
+    scoping: tuple[Pivot, ...] = ()
     sections: tuple[Section, ...] = ()
     faults: tuple[RuleFault, ...] = ()
     applies_to: tuple[str, ...] = ()

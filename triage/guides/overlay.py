@@ -20,10 +20,11 @@ from triage.guides.placeholders import followed
 
 FORMAT = 1
 _ROOT = ("format", "version", "applies_to", "question", "pivot", "check", "anchor", "refusal", "exceptions",
-         "response")  # fmt: skip
+         "response", "scoping")  # fmt: skip
 _QUESTION = ("number", "key", "short_title", "missing_means", "requires")
 _REQUIRES = ("telemetry", "confirmation", "confirmation_replaces_telemetry", "says")
 _NAMED = ("key", "investigate", "question", "description", "columns", "kinds")
+_SCOPING = ("key", "label", "filters", "kinds")
 _ADDED = ("key", "question", "label", "description", "filters", "columns", "relative_from", "relative_to",
           "kinds", "after")  # fmt: skip
 
@@ -50,6 +51,7 @@ def with_overlay(guide: Guide, text: str, path: str) -> Guide:
             guide.false_positives, root.tables("anchor"), root.tables("refusal"), root.table("exceptions")
         ),
         response=policy.response(guide.response, root.tables("response")),
+        scoping=_scoping(root.tables("scoping")),
         applies_to=root.texts("applies_to"),
         overlay_version=root.number("version", 1, 1, 1_000_000),
     )
@@ -157,6 +159,28 @@ def _added(table: Table, key: str, taken: list[str]) -> Pivot:
     )
     _check_order(table, pivot, taken)
     return pivot
+
+
+def _scoping(tables: list[Table]) -> tuple[Pivot, ...]:
+    """What is looked for on all hosts; its window is that of the search."""
+    found: list[Pivot] = []
+    for table in tables:
+        table.refuse_others(*_SCOPING)
+        filters = read_filters(table)
+        pivot = Pivot(
+            key=policy.key_of(table, taken=[one.key for one in found]),
+            label=table.text("label", required=True),
+            description="",
+            question="",
+            filters=filters,
+            kinds=policy.kinds_of(table, "kinds") or telemetry.kinds(filters),
+            relative_from=DEFAULT_FROM,
+            relative_to=TimeOffset(timedelta()),
+        )
+        if followed(pivot):
+            table.fault("filters", "follow a pivot; a scope search takes values of the alert alone.", "")
+        found.append(pivot)
+    return tuple(found)
 
 
 def _check_order(table: Table, pivot: Pivot, taken: list[str]) -> None:

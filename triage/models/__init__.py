@@ -5,6 +5,7 @@ from triage.models.action import ActionCheck, ActionKind, BlockEntry, Connector,
 from triage.models.asset import Asset
 from triage.models.attachment import Attachment
 from triage.models.case import Case, CaseLink, Escalation, Occurrence
+from triage.models.case_pack import CasePack
 from triage.models.evidence import CheckResult, Evidence, LookUp, PivotRun
 from triage.models.exception_item import (
     BackTest,
@@ -22,6 +23,7 @@ from triage.models.notification import Notification
 from triage.models.observable import EventSummary, Observable
 from triage.models.overlay import OverlayProposal
 from triage.models.question import Answer, Citation, Confirmation, Draft, Question
+from triage.models.scope import ScopeCell, ScopeColumn, ScopeHost, ScopeRun
 from triage.models.task import CaseTask
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Case",
     "CaseLink",
     "CaseMerge",
+    "CasePack",
     "CaseTask",
     "CheckResult",
     "Citation",
@@ -62,6 +65,10 @@ __all__ = [
     "Question",
     "ReplyLink",
     "ResponseAction",
+    "ScopeCell",
+    "ScopeColumn",
+    "ScopeHost",
+    "ScopeRun",
     "Suppression",
     "ValueList",
     "ValueListVersion",

@@ -18,7 +18,7 @@ register = template.Library()
 
 # URL names that belong to a section of the rail, by their first word.
 _SECTIONS = {
-    "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm"},
+    "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm", "scope", "pack"},
     "tasks": {"tasks", "task"},
     "rules": {"rules", "rule", "searches", "search"},
     "health": {"health"},

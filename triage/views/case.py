@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from triage import cases, journal, response_open
+from triage import cases, journal, preserving, response_open
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.forms import AssignForm, CloseForm
 from triage.models import Case
@@ -69,7 +69,9 @@ def case_journal(request: Asked, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def case_close(request: Asked, pk: int) -> HttpResponse:
     shown = load(request, pk)
-    form = CloseForm(request.POST if request.method == "POST" else None)
+    is_sent = request.method == "POST"
+    kept = "" if is_sent else preserving.preserved_text(shown)
+    form = CloseForm(request.POST if is_sent else None, initial={"preserved": kept})
     refusals: list[str] = []
     status = 200
     if request.method == "POST" and form.is_valid():

@@ -114,9 +114,9 @@ def histogram(
 
 def spread(ask: Ask, fields: Fields, filters: Filters, window: Window) -> Spread:
     """As `EventStore.spread`."""
-    last = {"last": {"max": {"field": "@timestamp"}}}
-    hosts = {"hosts": {"terms": {"field": "host.id", "size": MOST_HOSTS}, "aggs": last}}
-    nameless = {"nameless": {"missing": {"field": "host.id"}, "aggs": last}}
+    ends = {"last": {"max": {"field": "@timestamp"}}, "first": {"min": {"field": "@timestamp"}}}
+    hosts = {"hosts": {"terms": {"field": "host.id", "size": MOST_HOSTS}, "aggs": ends}}
+    nameless = {"nameless": {"missing": {"field": "host.id"}, "aggs": ends}}
     answer = ask(
         {
             "size": 0,
@@ -125,18 +125,26 @@ def spread(ask: Ask, fields: Fields, filters: Filters, window: Window) -> Spread
             "aggs": {
                 **(hosts if "host.id" in fields else {}),
                 **nameless,
-                **last,
-                "first": {"min": {"field": "@timestamp"}},
+                **ends,
             },
         }
     )["aggregations"]
     found = [
-        HostSpread(str(one["key"]), one["doc_count"], _known(one["last"]["value"]))
+        HostSpread(
+            str(one["key"]), one["doc_count"], _known(one["last"]["value"]), _known(one["first"]["value"])
+        )
         for one in answer.get("hosts", {}).get("buckets", ())
     ]
     if answer["nameless"]["doc_count"]:
         missing = answer["nameless"]
-        found.append(HostSpread("", missing["doc_count"], _known(missing["last"]["value"])))
+        found.append(
+            HostSpread(
+                "",
+                missing["doc_count"],
+                _known(missing["last"]["value"]),
+                _known(missing["first"]["value"]),
+            )
+        )
     found.sort(key=lambda host: (-host.events, host.host_id))
     return Spread(tuple(found), moment(answer["first"]["value"]), moment(answer["last"]["value"]))
 

@@ -154,7 +154,10 @@ def spread(reader: Reader, known: FieldCatalogue, filters: Filters, window: Wind
             where.parameters,
         )
         return Spread(
-            tuple(HostSpread(host_id, events, from_micros(last)) for host_id, events, _, last in rows),
+            tuple(
+                HostSpread(host_id, events, from_micros(last), from_micros(first))
+                for host_id, events, first, last in rows
+            ),
             from_micros(min(row[2] for row in rows)) if rows else None,
             from_micros(max(row[3] for row in rows)) if rows else None,
             completeness(chosen).missing,

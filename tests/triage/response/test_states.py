@@ -314,5 +314,5 @@ def test_hardening_becomes_a_task_that_outlives_the_case(make_case, analyst, lin
     typed = {"what": "DCOM only from management hosts", "owner": "lin", "due": "2030-01-31"}
     action = response_actions.request(make_case(), Wish("record_hardening", WHY, typed=typed), actor=analyst)
     outbox.drain()
-    task = CaseTask.objects.get(kind="hardening")
+    task = CaseTask.objects.get(kind="harden")
     assert (state(action), task.owner, f"{task.due_at:%Y-%m-%d}") == ("succeeded", lin, "2030-01-31")
