@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Value
 from django.db.models import When as Then
 
 from detections.actors import Actor
 from detections.enums import Severity
-from triage.enums import CaseStatus
-from triage.models import Case, GateOverride
+from triage.enums import CaseStatus, ExceptionState
+from triage.models import Case, ExceptionVersion, GateOverride
 from triage.models.case import CaseQuerySet
 
 PAGE_SIZE = 50
@@ -62,13 +62,19 @@ def _conditions(actor: Actor) -> dict[str, tuple[str, Q]]:
     return {
         "mine": ("Mine", _OPEN & Q(assignee=user) if user else nothing),
         "unassigned": ("Unassigned", _OPEN & Q(assignee__isnull=True)),
-        # Exceptions and response actions ask for approval; a case holds none of them yet.
-        "approval": ("Needs approval", nothing),
+        "approval": ("Needs approval", Q(pk__in=_asked_for())),
         "blocked": ("Blocked", _OPEN & (Q(blocked_count__gt=0) | Q(no_telemetry_count__gt=0))),
         "new": ("New evidence", _OPEN & Q(has_new_evidence=True)),
         "all": ("All", _OPEN),
         "closed": ("Closed", Q(status=CaseStatus.CLOSED)),
     }
+
+
+def _asked_for() -> QuerySet[ExceptionVersion, int | None]:
+    """The cases from which something waits for a second person, closed ones too: an exception is asked for
+    of what was found to be harmless."""
+    waiting = ExceptionVersion.objects.filter(state=ExceptionState.PROPOSED, case__isnull=False)
+    return waiting.order_by().values_list("case", flat=True)
 
 
 def queue(
