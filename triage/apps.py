@@ -16,6 +16,7 @@ class TriageConfig(AppConfig):
             rule_version_stored,
         )
         from triage import (
+            exception_backtests,
             exception_pending,
             exception_reviews,
             guide_versions,
@@ -35,6 +36,7 @@ class TriageConfig(AppConfig):
         # Importing them has registered what they do.
         assert holds.__name__
         assert invariants.__name__
+        assert exception_backtests.__name__
         assert exception_pending.__name__
         assert exception_reviews.__name__
         assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from triage.exception_items import REMOTE_IP, Entry
 
 Spell = Callable[[Any], str]
 Test = Callable[[str], bool]
+NEVER = datetime.min.replace(tzinfo=UTC)
 _ADDRESS_FIELDS = frozenset({REMOTE_IP, "dns.resolved_ip"})
 _DOMAIN_FIELDS = frozenset({"dns.question.name", "dns.answers.name", "dns.question.registered_domain"})
 _NETWORK_KINDS = (TelemetryKind.CONNECTION, TelemetryKind.DNS)
@@ -200,19 +201,35 @@ def values_of(document: Document, name: str, own_addresses: Sequence[str] = ()) 
 def subject_of(alert: Alert) -> Subject:
     """What entries see of a stored alert."""
     documents = [event["document"] for event in alert.events]
+    return completed(bare_subject(alert.pk, alert.rule_id, documents), alert)
+
+
+def bare_subject(alert_id: int, rule_id: int | None, documents: Sequence[Document]) -> Subject:
+    """The events alone, for clauses about them; `completed` adds what time and recovery need."""
     return Subject(
-        alert_id=alert.pk,
-        rule_id=alert.rule_id,
+        alert_id=alert_id,
+        rule_id=rule_id,
         documents=documents,
-        times=_times(documents, alert.time_basis),
-        detected_at=alert.detected_at,
-        first_event_at=alert.first_event_at,
-        last_event_at=alert.last_event_at,
-        host_id=_only(documents, "host.id"),
-        entity_id=_only(documents, "process.entity_id"),
-        sessions=_sessions(documents),
-        is_stored=alert.origin == AlertOrigin.RUN,
+        times=None,
+        detected_at=NEVER,
+        first_event_at=NEVER,
+        last_event_at=NEVER,
+        host_id="",
+        entity_id="",
     )
+
+
+def completed(subject: Subject, alert: Alert) -> Subject:
+    """The same subject with everything that the alert says beside its events, which are not read again."""
+    documents = subject.documents
+    subject.times = _times(documents, alert.time_basis)
+    subject.detected_at = alert.detected_at
+    subject.first_event_at, subject.last_event_at = alert.first_event_at, alert.last_event_at
+    subject.host_id = _only(documents, "host.id")
+    subject.entity_id = _only(documents, "process.entity_id")
+    subject.sessions = _sessions(documents)
+    subject.is_stored = alert.origin == AlertOrigin.RUN
+    return subject
 
 
 def _times(documents: Sequence[Document], basis: str) -> tuple[datetime, ...] | None:

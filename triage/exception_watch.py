@@ -11,7 +11,7 @@ from detections.enums import OutboxState
 from detections.errors import CasewrightError
 from detections.models import Alert, OutboxRow
 from detections.run import ROUTE_ALERTS
-from triage import exception_routing, exception_states
+from triage import exception_backtests, exception_routing, exception_states
 
 log = logging.getLogger(__name__)
 # An alert that waits longer than this for its case is routed once more.
@@ -26,6 +26,7 @@ def watch(*, actor: Actor, now: datetime | None = None) -> None:
         exception_routing.recheck(actor=actor, now=now)
     except CasewrightError as error:
         log.warning("Hidden alerts could not be looked at again.", exc_info=error)
+    exception_backtests.fail_lost()
     _route_again(now)
 
 

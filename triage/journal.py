@@ -42,6 +42,8 @@ _SENTENCES = {
     "exception_expired": "let an exception expire",
     "exception_revoked": "revoked an exception",
     "exception_applied": "applied an exception to alerts of this case",
+    "back_test_started": "started a back-test",
+    "back_test_ended": "ended a back-test",
     "exception_review_opened": "opened an alert that an exception hides, for review",
     "suppression_lifted": "let a hidden alert go to a case after all",
     "value_list_drafted": "drafted a value list",
