@@ -84,8 +84,9 @@ class ShownTest:
     @cached_property
     def near(self) -> dict[str, Any]:
         """Near misses; the fewest differences first."""
-        found = dict(self.result.get("near_misses", {}))
-        listed = [_dated(row) for row in found.get("listed", [])]
+        nothing = {"alerts": 0, "not_examined": 0, "clauses": [], "listed": []}
+        found = {**nothing, **self.result.get("near_misses", {})}
+        listed = [_dated(row) for row in found["listed"]]
         found["listed"] = sorted(listed, key=lambda row: len(row["fails"]))
         return found
 
