@@ -16,7 +16,7 @@ from detections.enums import TelemetryKind
 from detections.ingest.remote import remote_side
 from detections.models import Alert, Rule
 from triage import observables
-from triage.enums import ConfirmationKind, ExceptionOperator, ExceptionQuantity, ExceptionScope
+from triage.enums import ConfirmationKind, ExceptionOperator, ExceptionQuantity, ExceptionScope, PivotState
 from triage.errors import TriageError
 from triage.evidence import coverage_of, latest_runs
 from triage.exception_evaluation import Subject, subject_of, values_of
@@ -93,6 +93,10 @@ def suggest(case: Case, *, actor: Actor) -> Suggested:
         )
     shown = _Shown.of(case, alert)
     entries, lacking = _anchored(guide_of_rule(case.rule).anchors or USUAL_ANCHORS, shown)
+    waiting = sum(run.state in (PivotState.NOT_RUN, PivotState.RUNNING) for run in shown.runs)
+    if waiting:
+        have = "pivot of the case has" if waiting == 1 else "pivots of the case have"
+        lacking.append(f"{waiting} {have} not run yet: reload this page when they have.")
     confirmed = case.confirmations.order_by("-confirmed_at", "-pk").first()
     return Suggested(
         rule=case.rule,

@@ -123,6 +123,11 @@ urlpatterns = [
         name="exception_edit",
     ),
     path(
+        "exceptions/<int:item>/versions/<int:number>/guardrails/",
+        exceptions.exception_guardrails,
+        name="exception_guardrails",
+    ),
+    path(
         "exceptions/<int:item>/versions/<int:number>/decide/",
         exceptions.exception_decide,
         name="exception_decide",

@@ -27,6 +27,7 @@ from triage.views.case_page import load
 from triage.views.doors import Asked, page
 from triage.views.exception_rows import Form, number_of
 from triage.views.exception_tests import begin
+from triage.views.pivot_asking import shown_look_up
 
 Write = Callable[[Content], ExceptionVersion]
 RELATED_SHOWN = 5
@@ -261,5 +262,4 @@ def case_exception_rarity(request: Asked, pk: int) -> HttpResponse:
     name, value = request.POST.get("field", "")[:255], request.POST.get("value", "")[:8000]
     if not value or name not in event_store().known_fields():
         raise Http404
-    found = look_ups.of_rarity(case, name, value, actor=request.actor)
-    return render(request, "cases/look_up.html", {"look_up": found, "case": case, "result": found.result})
+    return shown_look_up(request, look_ups.of_rarity(case, name, value, actor=request.actor))

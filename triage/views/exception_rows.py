@@ -163,7 +163,7 @@ def number_of(text: str) -> int:
 
 def _posted(number: int, posted: Mapping[str, str]) -> Row:
     row = Row(number, negated=posted.get(f"{number}-negated", "") == "on")
-    for name in _PARTS:
+    for name in (*_PARTS, "says"):
         setattr(row, name, posted.get(f"{number}-{name}", _DEFAULTS.get(name, "")))
     row.values = row.values.replace("\r\n", "\n")
     # What recovered evidence negates, its quantity says: the box is not shown for it.

@@ -173,7 +173,11 @@ def exception_test(request: Asked, pk: int) -> HttpResponse:
         "may_propose": request.actor.can(exception_backtests.PROPOSE),
     }
     if request.htmx:
-        return render(request, "exceptions/test.html", context)
+        part = render(request, "exceptions/test.html", context)
+        if not one.is_open:
+            # What can be done next, beside it, depends on what came of it.
+            part["HX-Refresh"] = "true"
+        return part
     rows = one.near["listed"] if request.GET.get("of") == "near" else one.listed
     shown = Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
     context |= {"page": shown, "of": request.GET.get("of", ""), "item": test.version.item}

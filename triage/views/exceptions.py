@@ -251,6 +251,14 @@ def _why_not(request: Asked, version: ExceptionVersion) -> str:
     return ""
 
 
+@page
+def exception_guardrails(request: Asked, item: int, number: int) -> HttpResponse:
+    """The guardrails of a version in short, for a list; they read many alerts, so they come later."""
+    version = version_of(request, item, number)
+    found = _judged(version, timezone.now())
+    return render(request, "exceptions/guardrails.html", {"judged": found})
+
+
 # -- decisions
 
 
