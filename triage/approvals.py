@@ -18,7 +18,8 @@ class Pending:
     """One request. kind: what it is, in words ("exception", "guide overlay", "response action").
 
     says: what it would hide, change or hit, in a sentence. url: the page where it is decided. expires_at:
-    when the request lapses, None if it does not. case_id: the case that it came from, or None.
+    when the request lapses, None if it does not. case_id: the case that it came from, or None. sha256: of the
+    content that is asked for, where a back-test of it is needed.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Pending:
     requested_at: datetime
     expires_at: datetime | None = None
     case_id: int | None = None
+    sha256: str = ""
 
     def is_own(self, actor: Actor) -> bool:
         """Whether the actor asked for it or edited it last: then another person is needed."""
@@ -51,6 +53,13 @@ def pending(actor: Actor) -> list[Pending]:
     """Everything that waits and the actor may see, oldest first."""
     found = [request for each in _sources for request in each(actor)]
     return sorted(found, key=lambda request: request.requested_at)
+
+
+def waiting(actor: Actor) -> int:
+    """How many requests the actor may decide on. None is looked for if they may decide on nothing."""
+    if actor.user is None or not actor.can(PERMISSION):
+        return 0
+    return sum(not request.is_own(actor) for request in pending(actor))
 
 
 def require_another(row: FourEyes, *, actor: Actor, what: str) -> User:

@@ -167,6 +167,18 @@ def _check_end(reading: _Reading, starts_at: datetime | None, expires_at: dateti
         reading.fault("expires_at", f"A year at most: up to {(begins + LONGEST):%Y-%m-%d}. Renew it then.")
 
 
+def read_end(typed: str, *, now: datetime) -> datetime:
+    """When a renewal ends, with the same demands as in a whole form. Raises ContentFaultsError."""
+    reading = _Reading({"expires_at": typed}, {}, frozenset(), now)
+    ends = _time(reading, "expires_at")
+    _check_end(reading, None, ends)
+    if ends is None and not reading.faults:
+        reading.fault("expires_at", "Say when it ends: nothing is hidden for ever.")
+    if ends is None or reading.faults:
+        raise ContentFaultsError(reading.faults)
+    return ends
+
+
 # -- entries
 
 

@@ -4,7 +4,7 @@ Demands and refusals of a guide are data of its overlay; where it has none, soun
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -110,15 +110,19 @@ def guardrails(content: Content, guide: Guide, *, seen: Seen, now: datetime) -> 
 
 def seen_of(content: Content, *, now: datetime) -> Seen:
     """Look through the rule's newest stored alerts. One query. Raises ValueError for an unknown list."""
-    item = compiled_content(content)
     rows = Alert.objects.filter(rule=content.rule_version.rule_id, detected_at__gte=now - SEEN_FOR)
-    subjects = [subject_of(alert) for alert in rows.order_by("-pk")[:MOST_SEEN]]
+    return seen_in(content, [subject_of(alert) for alert in rows.order_by("-pk")[:MOST_SEEN]])
+
+
+def seen_in(content: Content, subjects: Sequence[Subject]) -> Seen:
+    """What these alerts say of it. Raises ValueError for an unknown list."""
+    item = compiled_content(content)
     everything = {number for number, clause in enumerate(item.clauses) if _takes_everything(clause, subjects)}
     held = sum(holds_of_alert(item, subject) for subject in subjects)
     return Seen(len(subjects), held, frozenset(everything))
 
 
-def _takes_everything(clause: Clause, subjects: list[Subject]) -> bool:
+def _takes_everything(clause: Clause, subjects: Sequence[Subject]) -> bool:
     entry = clause.entry
     if entry.is_recovered or entry.operator not in (_O.MATCHES, _O.CIDR) or entry.negated:
         return False
@@ -162,13 +166,17 @@ def _names(entry: Entry, wanted: str) -> bool:
     return entry.field == field and (field not in _SOURCES or entry.scope in ALERT_SCOPES)
 
 
-def _anchors(content: Content, guide: Guide) -> Iterator[Guardrail]:
+def stands_on(content: Content, anchor: Anchor) -> bool:
+    """Whether an entry demands what the anchor names."""
     held = [entry for entry in content.entries if _is_anchor(entry)]
+    return any(_names(entry, one) for entry in held for one in (anchor.field, *anchor.others))
+
+
+def _anchors(content: Content, guide: Guide) -> Iterator[Guardrail]:
     for anchor in guide.anchors or DEFAULT_ANCHORS:
-        wanted = (anchor.field, *anchor.others)
-        if not anchor.is_required or any(_names(entry, one) for entry in held for one in wanted):
+        if not anchor.is_required or stands_on(content, anchor):
             continue
-        fields = " or ".join(wanted)
+        fields = " or ".join((anchor.field, *anchor.others))
         says = f"It lacks {fields}. {anchor.says}".strip()
         yield Guardrail("no_anchor", Level.REFUSED, says, anchor.quotes or _sentence(guide, anchor.field))
 

@@ -25,6 +25,7 @@ def exceptions(actor: Actor) -> Iterable[Pending]:
                 requested_at=row.requested_at,
                 expires_at=row.expires_at,
                 case_id=row.case_id,
+                sha256=row.content_sha256,
             )
 
 

@@ -1,5 +1,6 @@
 """The journal of a case: what is written to it, and how it reads."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,6 +45,13 @@ _SENTENCES = {
     "back_test_started": "started a back-test",
     "back_test_ended": "ended a back-test",
     "exception_review_opened": "opened an alert that an exception hides, for review",
+    "suppression_lifted": "let a hidden alert go to a case after all",
+    "value_list_drafted": "drafted a value list",
+    "value_list_edited": "edited a value list",
+    "value_list_proposed": "proposed a value list",
+    "value_list_approved": "approved a value list",
+    "value_list_declined": "declined a value list",
+    "value_list_revoked": "revoked a value list",
     "task_opened": "opened a task",
     "task_finished": "finished a task",
     "file_attached": "attached a file",
@@ -130,7 +138,12 @@ def record(
 def case_journal(case: Case, *, actor: Actor, limit: int = 50) -> list[JournalLine]:
     """The newest entries of a case, newest first; none for who may not see the journal."""
     entries = JournalEntry.objects.visible_to(actor).filter(stream__name=case.stream)
-    return [_line(entry) for entry in entries.order_by("-number")[:limit]]
+    return lines_of(entries.order_by("-number")[:limit])
+
+
+def lines_of(entries: Iterable[JournalEntry]) -> list[JournalLine]:
+    """Entries of any chain as a person reads them."""
+    return [_line(entry) for entry in entries]
 
 
 def _line(entry: JournalEntry) -> JournalLine:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Value
 from django.db.models import When as Then
 
 from detections.actors import Actor
 from detections.enums import Severity
-from triage.enums import ActionState, CaseStatus
-from triage.models import Case, GateOverride, ResponseAction
+from triage.enums import ActionState, CaseStatus, ExceptionState
+from triage.models import Case, ExceptionVersion, GateOverride, ResponseAction
 from triage.models.case import CaseQuerySet
 
 PAGE_SIZE = 50
@@ -62,7 +62,7 @@ def _conditions(actor: Actor) -> dict[str, tuple[str, Q]]:
     return {
         "mine": ("Mine", _OPEN & Q(assignee=user) if user else nothing),
         "unassigned": ("Unassigned", _OPEN & Q(assignee__isnull=True)),
-        "approval": ("Needs approval", Q(pk__in=_asked_for())),
+        "approval": ("Needs approval", _asked_for()),
         "blocked": ("Blocked", _OPEN & (Q(blocked_count__gt=0) | Q(no_telemetry_count__gt=0))),
         "new": ("New evidence", _OPEN & Q(has_new_evidence=True)),
         "all": ("All", _OPEN),
@@ -70,9 +70,12 @@ def _conditions(actor: Actor) -> dict[str, tuple[str, Q]]:
     }
 
 
-def _asked_for() -> QuerySet[ResponseAction, int]:
-    """Cases with response actions that wait for a second person."""
-    return ResponseAction.objects.filter(state=ActionState.REQUESTED).values_list("case", flat=True)
+def _asked_for() -> Q:
+    """Cases from which something waits for a second person, closed ones too: an exception is asked for of
+    what was found to be harmless."""
+    actions = ResponseAction.objects.filter(state=ActionState.REQUESTED)
+    items = ExceptionVersion.objects.filter(state=ExceptionState.PROPOSED, case__isnull=False)
+    return Q(pk__in=actions.order_by().values("case")) | Q(pk__in=items.order_by().values("case"))
 
 
 def queue(

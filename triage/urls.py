@@ -3,10 +3,15 @@
 from django.urls import path
 
 from triage.views import (
+    approvals,
     attachments,
     attack_matrix,
     case,
     evidence,
+    exception_apply,
+    exception_proposing,
+    exception_tests,
+    exceptions,
     guide_overlay,
     health,
     imports,
@@ -30,6 +35,7 @@ from triage.views import (
     storms,
     tasks,
     timeline,
+    value_lists,
 )
 
 urlpatterns = [
@@ -114,6 +120,50 @@ urlpatterns = [
     path("rules/<int:pk>/searches/", searches.searches, name="searches"),
     path("searches/<int:pk>/", searches.search_row, name="search_row"),
     path("searches/<int:pk>/cancel/", searches.search_cancel, name="search_cancel"),
+    path("cases/<int:pk>/exception/", exception_proposing.case_exception, name="case_exception"),
+    path(
+        "cases/<int:pk>/exception/rarity/",
+        exception_proposing.case_exception_rarity,
+        name="case_exception_rarity",
+    ),
+    path("cases/<int:pk>/exceptions/", exceptions.case_exceptions, name="case_exceptions"),
+    path("exceptions/", exceptions.exceptions, name="exceptions"),
+    path("exceptions/new/", exception_proposing.exception_new, name="exception_new"),
+    path("exceptions/<int:item>/", exceptions.exception, name="exception"),
+    path(
+        "exceptions/<int:item>/versions/<int:number>/", exceptions.exception_version, name="exception_version"
+    ),
+    path(
+        "exceptions/<int:item>/versions/<int:number>/edit/",
+        exception_proposing.exception_edit,
+        name="exception_edit",
+    ),
+    path(
+        "exceptions/<int:item>/versions/<int:number>/guardrails/",
+        exceptions.exception_guardrails,
+        name="exception_guardrails",
+    ),
+    path(
+        "exceptions/<int:item>/versions/<int:number>/decide/",
+        exceptions.exception_decide,
+        name="exception_decide",
+    ),
+    path(
+        "exceptions/<int:item>/versions/<int:number>/apply/",
+        exception_apply.exception_apply,
+        name="exception_apply",
+    ),
+    path("exceptions/tests/<int:pk>/", exception_tests.exception_test, name="exception_test"),
+    path(
+        "exceptions/tests/<int:pk>/cancel/",
+        exception_tests.exception_test_cancel,
+        name="exception_test_cancel",
+    ),
+    path("value-lists/", value_lists.value_lists, name="value_lists"),
+    path("value-lists/new/", value_lists.value_list_new, name="value_list_new"),
+    path("value-lists/<int:pk>/", value_lists.value_list, name="value_list"),
+    path("value-lists/<int:pk>/decide/", value_lists.value_list_decide, name="value_list_decide"),
+    path("approvals/", approvals.approvals, name="approvals"),
     path("notifications/", notifications.notifications, name="notifications"),
     path(
         "notifications/<int:pk>/acknowledge/",

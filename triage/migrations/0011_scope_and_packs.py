@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("triage", "0009_outside_alerts"),
+        ("triage", "0010_exception_watch"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from detections.actors import Actor, of_user
+from triage.approvals import waiting
 from triage.case_tasks import of_actor
 from triage.models import Notification
 from triage.notes import mentions_of
@@ -24,6 +25,8 @@ _SECTIONS = {
     "health": {"health"},
     "imports": {"imports", "import", "quarantine"},
     "notifications": {"notifications"},
+    "exceptions": {"exceptions", "exception", "value"},
+    "approvals": {"approvals"},
 }
 
 
@@ -47,9 +50,9 @@ def notifications_link(context: RequestContext) -> SafeString | str:
     actor = _actor(context)
     if actor is None or not actor.can("triage.view_notification"):
         return ""
-    waiting = Notification.objects.visible_to(actor).waiting().count()
-    waiting += mentions_of(actor).filter(read_at__isnull=True).count()
-    return nav_link(context, "notifications", "alert", "Alarms", _count(waiting))
+    unread = Notification.objects.visible_to(actor).waiting().count()
+    unread += mentions_of(actor).filter(read_at__isnull=True).count()
+    return nav_link(context, "notifications", "alert", "Alarms", _count(unread))
 
 
 @register.simple_tag(takes_context=True)
@@ -68,6 +71,24 @@ def may(context: RequestContext, permission: str) -> bool:
     return actor is not None and actor.can(permission)
 
 
+@register.simple_tag(takes_context=True)
+def approvals_link(context: RequestContext) -> SafeString | str:
+    """The link to the inbox with how many requests the reader may decide on; nothing for who may see none."""
+    actor = _actor(context)
+    if actor is None or not actor.can("triage.view_exceptionversion"):
+        return ""
+    return nav_link(context, "approvals", "approvals", "Approvals", _count(waiting(actor)))
+
+
+@register.simple_tag(takes_context=True)
+def exceptions_link(context: RequestContext) -> SafeString | str:
+    """The link to the exceptions; nothing for who may see none."""
+    actor = _actor(context)
+    if actor is None or not actor.can("triage.view_exceptionitem"):
+        return ""
+    return nav_link(context, "exceptions", "exceptions", "Exceptions")
+
+
 def _actor(context: RequestContext) -> Actor | None:
     """Who reads the page; error pages have no actor of their own and ask anew."""
     request = context.get("request")
@@ -76,13 +97,13 @@ def _actor(context: RequestContext) -> Actor | None:
     return found
 
 
-def _count(waiting: int) -> SafeString | str:
-    if not waiting:
+def _count(number: int) -> SafeString | str:
+    if not number:
         return ""
     return format_html(
         '<span class="rail-count" aria-hidden="true">{}</span><span class="hide">, {} waiting</span>',
-        waiting if waiting < 100 else "99+",
-        waiting,
+        number if number < 100 else "99+",
+        number,
     )
 
 

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from detections.actors import Actor
 from detections.models import JournalStream
 from triage import cases, evidence, facts, guide_versions, journal, response_open
-from triage.enums import PivotState, QuestionState
+from triage.enums import Disposition, PivotState, QuestionState
 from triage.evidence import Attempts
 from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
@@ -22,6 +22,8 @@ from triage.templatetags.marks import words
 from triage.views.doors import Asked
 
 JOURNAL_SHOWN = 6
+# What a case must come to, or may still come to, before an exception is proposed from it.
+HARMLESS = (Disposition.UNDETERMINED, Disposition.BENIGN, Disposition.FALSE_POSITIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,9 @@ class CasePage:
             "may_answer": self.actor.can("triage.answer_question"),
             "may_assign": self.actor.can("triage.assign_case"),
             "may_close": self.actor.can("triage.close_case"),
+            "may_propose": case.rule_id is not None
+            and case.disposition in HARMLESS
+            and self.actor.can("triage.propose_exception"),
             "people": assignable(),
         }
 

@@ -283,7 +283,7 @@ def case_rarity(request: Asked, pk: int) -> HttpResponse:
     field, value = request.POST.get("field", "")[:255], request.POST.get("value", "")[:8000]
     if not can_be_followed(field, value):
         raise Http404
-    return _look_up(request, look_ups.of_rarity(case, field, value, actor=request.actor))
+    return shown_look_up(request, look_ups.of_rarity(case, field, value, actor=request.actor))
 
 
 @page
@@ -292,7 +292,7 @@ def pivot_changes(request: Asked, pk: int, key: str) -> HttpResponse:
     """Compare a pivot with the store as it is now; nothing is stored with the case."""
     case = load(request, pk)
     run = shown_run(case, key)
-    return _look_up(request, look_ups.of_comparison(run, actor=request.actor))
+    return shown_look_up(request, look_ups.of_comparison(run, actor=request.actor))
 
 
 @page
@@ -300,10 +300,11 @@ def look_up(request: Asked, pk: int) -> HttpResponse:
     """A look-up as far as it is."""
     found = get_object_or_404(LookUp, pk=pk)
     found.case = load(request, found.case_id)
-    return _look_up(request, found)
+    return shown_look_up(request, found)
 
 
-def _look_up(request: Asked, found: LookUp) -> HttpResponse:
+def shown_look_up(request: Asked, found: LookUp) -> HttpResponse:
+    """A look-up as a part of a page; without htmx on a page of its own."""
     context: dict[str, Any] = {"look_up": found, "case": found.case, "result": found.result}
     if found.result and found.kind == LookUpKind.RARITY:
         shown = {name: value for name, value in found.result.items() if name != "sentence"}

@@ -24,7 +24,7 @@ from triage.forms import chosen_ids
 from triage.guide_versions import unpinned, worked_guide
 from triage.guides import Guide, guide_for
 from triage.models import Case, OverlayProposal
-from triage.rule_alerts import alerts_of
+from triage.rule_alerts import alerts_of, hidden_of
 from triage.rule_noise import Noise, noise
 from triage.views.doors import Asked, page
 
@@ -158,6 +158,7 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "alerts": page.paginator.count,
             "page": page,
             "alert_rows": alerts,
+            "hidden": hidden_of(rule, actor=request.actor),
             "cases": Case.objects.visible_to(request.actor).filter(rule=rule).count(),
             "twins": rule_loading.twin_warnings(rule) if rule.enabled else [],
             "would_twin": [] if rule.enabled else schedules.replaced_twins(rule),
