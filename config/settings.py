@@ -199,6 +199,9 @@ ELASTICSEARCH_CREDENTIALS = {
     "all": _credential("ELASTICSEARCH"),
     **{access: _credential(f"ELASTICSEARCH_{access.upper()}") for access in ("detect", "pivot", "write")},
 }
+# Alerts that Elastic Security raised: read from here, and their workflow status written back if that is on.
+ELASTICSEARCH_ALERTS_INDEX: str = env.str("ELASTICSEARCH_ALERTS_INDEX", default="").strip()
+ELASTICSEARCH_ALERTS_WRITE_BACK = _flag("ELASTICSEARCH_ALERTS_WRITE_BACK", default=False)
 BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)

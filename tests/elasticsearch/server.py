@@ -37,6 +37,8 @@ casewright_write:
   indices:
     - names: ["logs-casewright.*"]
       privileges: ["create_doc", "auto_configure"]
+    - names: [".internal.alerts-security.alerts-*"]
+      privileges: ["read", "write"]
 nothing:
   cluster: []
 """

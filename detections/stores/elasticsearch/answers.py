@@ -52,7 +52,7 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
             f"Document {hit.get('_id')} of {hit.get('_index')} came without its _source. Indices "
             "searched here must keep it."
         )
-    dataset = identity.dataset_of(document) or _data_stream(str(hit.get("_index", "")))
+    dataset = identity.dataset_of(document) or data_stream(str(hit.get("_index", "")))
     timestamp = _moment(ecs.get(document, "@timestamp"), hit)
     arrived = ecs.get(document, "event.ingested")
     return StoredEvent(
@@ -64,8 +64,11 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
     )
 
 
-def _data_stream(index: str) -> str:
-    """The data stream of a backing index (`.ds-logs-x-default-2026.03.18-000001`), else the index itself."""
+def data_stream(index: str) -> str:
+    """The data stream of a backing index (`.ds-logs-x-default-2026.03.18-000001`, also while it is mounted
+    from a snapshot), else the index itself."""
+    for mounted in ("partial-", "restored-"):
+        index = index.removeprefix(mounted)
     if not index.startswith(".ds-"):
         return index
     return index.removeprefix(".ds-").rsplit("-", 2)[0]
