@@ -10,9 +10,12 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --requir
 DEMO_DATA ?= var/demo
 TEST_ENV := CASEWRIGHT_DATA=$(CURDIR)/build/test LOG_LEVEL=WARNING
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
-DEBIAN_PACKAGES := chromium fonts-inter fonts-jetbrains-mono postgresql
+# The tests that touch the database, on a PostgreSQL of their own; a machine without one says so.
+ON_POSTGRESQL = $(TEST_ENV) $(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 --dist loadfile \
+	--junitxml=build/results/postgresql.xml
+DEBIAN_PACKAGES := chromium fonts-inter fonts-jetbrains-mono postgresql redis-server
 
-.PHONY: help install demo run test test-quick lint format screenshots requirements dev system-packages \
+.PHONY: help install demo run test test-postgresql test-quick lint format screenshots requirements dev system-packages \
 	faults faults-quick faults-mutate
 
 help: ## list the targets
@@ -26,13 +29,18 @@ demo: install ## start everything with the shipped scenarios, and print how to s
 run: install ## start everything on an empty instance
 	@exec $(BIN)/python manage.py up
 
-test: dev system-packages lint ## everything: lint, unit, live and browser tests (15 minutes at most)
+test: dev system-packages lint ## everything: lint, unit tests on both databases, live and browser tests (15 minutes at most)
 	@rm -rf build/test build/results && mkdir -p build/test build/results
 	@status=0; \
 	$(PYTEST) -n 2 --dist loadfile -m "not live and not e2e" --junitxml=build/results/unit.xml || status=1; \
+	$(ON_POSTGRESQL) -m "db and not live and not e2e and not slow" || status=1; \
 	$(PYTEST) -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
-	$(BIN)/python -m tests.summary build/results/unit.xml build/results/live.xml || status=1; \
+	$(BIN)/python -m tests.summary build/results/{unit,postgresql,live}.xml || status=1; \
 	exit $$status
+
+test-postgresql: dev system-packages ## every unit test that touches the database on PostgreSQL, slow ones too
+	@rm -rf build/test && mkdir -p build/test build/results
+	@$(ON_POSTGRESQL) -m "db and not live and not e2e"
 
 test-quick: dev ## the unit tests on both cores (5 minutes at most)
 	@rm -rf build/test && mkdir -p build/test build/results

@@ -39,6 +39,7 @@ def entries() -> dict[str, dict[str, Any]]:
         "send canary": _every(60, tasks.SEND_CANARY),
         "heal": _every(60, tasks.HEAL),
         "check invariants": _every(3600, tasks.CHECK_INVARIANTS),
+        "take outside alerts": _every(settings.WAKE_SECONDS, "detections.tasks.take_outside_alerts"),
         "compact store": _every(60, "detections.tasks.compact_store"),
         "sweep store": _every(3600, "detections.tasks.sweep_store"),
     }

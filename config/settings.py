@@ -205,6 +205,9 @@ ELASTICSEARCH_CREDENTIALS = {
         for access in ("detect", "pivot", "write", "canary", "setup")
     },
 }
+# Alerts that Elastic Security raised: read from here, and their workflow status written back if that is on.
+ELASTICSEARCH_ALERTS_INDEX: str = env.str("ELASTICSEARCH_ALERTS_INDEX", default="").strip()
+ELASTICSEARCH_ALERTS_WRITE_BACK = _flag("ELASTICSEARCH_ALERTS_WRITE_BACK", default=False)
 BROKER_SOCKET = _broker_socket()
 REDIS_URL: str = env.str("REDIS_URL", default="")
 WAKE_SECONDS: int = env.int("CASEWRIGHT_WAKE_SECONDS", default=30)
@@ -215,7 +218,7 @@ RETENTION_BYTES: int = env.int("CASEWRIGHT_RETENTION_GB", default=0) * 1024**3
 # The largest file that is kept with a case.
 ATTACHMENT_BYTES: int = env.int("CASEWRIGHT_ATTACHMENT_MB", default=25) * 1024**2
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="").strip()
-# Other systems that response actions may reach, `host:port` or `host:port@network`; nothing else is connected.
+# What response actions may reach beside the cluster, `host:port` or `host:port@network`; nothing else is.
 ALLOWED_TARGETS: list[str] = env.list("CASEWRIGHT_ALLOWED_TARGETS", default=[])
 # Where others find these pages, for links in messages and call-backs; without it there are none.
 PUBLIC_URL: str = env.str("CASEWRIGHT_PUBLIC_URL", default="").strip().rstrip("/")

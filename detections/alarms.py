@@ -11,6 +11,7 @@ from detections import canary, health, invariants, silence
 from detections.actors import system
 from detections.enums import OutboxState, RunStatus, SegmentState
 from detections.models import OutboxRow, QuarantinedRecord, Rule, Segment
+from detections.outside_alerts import status as outside_status
 
 # More of one kind than this are told as one: nobody reads six hundred lines.
 MOST_OF_A_KIND = 10
@@ -52,6 +53,7 @@ def current(*, now: datetime | None = None) -> list[Alarm]:
         *_together("quarantine_grew", "imports had records that can't be used", list(_quarantine(now))),
         *_together("source_silent", "sources fell silent", list(_silent(now))),
         *_canary(now),
+        *_outside(now),
         *_invariants(),
         *(alarm for one in _contributors.values() for alarm in _together(*one.named, list(one.find(now)))),
     ]
@@ -149,6 +151,13 @@ def _silent(now: datetime) -> Iterator[Alarm]:
 def _canary(now: datetime) -> Iterator[Alarm]:
     if reason := canary.missing(now=now):
         yield Alarm("canary_missing", "canary_missing", "The canary is missing", reason)
+
+
+def _outside(now: datetime) -> Iterator[Alarm]:
+    found = outside_status.status(now=now)
+    if found is not None and (problems := list(found.problems())):
+        title = "Alerts of Elastic Security are not read in full"
+        yield Alarm("outside_alerts", "outside_alerts", title, "\n".join(problems))
 
 
 def _invariants() -> Iterator[Alarm]:

@@ -102,9 +102,6 @@ def _upgrade(run: RuleRun, matches: Mapping[str, Match], *, actor: Actor) -> int
 
 def _row(run: RuleRun, query: Query, key: str, match: Match, now: datetime) -> Alert:
     rule = run.rule
-    events = [replace(event, document=ecs.storable(event.document)) for event in match.events]
-    times = [event.timestamp for event in events]
-    last = events[-1]
     return Alert(
         alert_id=key,
         rule=rule,
@@ -114,15 +111,25 @@ def _row(run: RuleRun, query: Query, key: str, match: Match, now: datetime) -> A
         severity=rule.severity,
         risk_score=rule.risk_score,
         time_basis=match.basis,
-        events=[_event(event) for event in events],
         join_keys=_join_keys(query, match),
-        host_id=_first(events, "host.id"),
-        host_name=_first(events, "host.name"),
-        first_event_at=min(times),
-        last_event_at=max(times),
         detected_at=now,
-        late_seconds=(last.arrived_at - last.timestamp).total_seconds(),
+        **event_columns(match.events),
     )
+
+
+def event_columns(found: Sequence[StoredEvent]) -> dict[str, Any]:
+    """The columns of an alert that come from its events, given in stage order; at least one."""
+    events = [replace(event, document=ecs.storable(event.document)) for event in found]
+    times = [event.timestamp for event in events]
+    last = events[-1]
+    return {
+        "events": [_event(event) for event in events],
+        "host_id": _first(events, "host.id"),
+        "host_name": _first(events, "host.name"),
+        "first_event_at": min(times),
+        "last_event_at": max(times),
+        "late_seconds": (last.arrived_at - last.timestamp).total_seconds(),
+    }
 
 
 def _event(event: StoredEvent) -> dict[str, Any]:

@@ -48,6 +48,14 @@ def settings_fit(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
                 id="detections.E005",
             )
         )
+    if settings.ELASTICSEARCH_ALERTS_INDEX and not settings.ELASTICSEARCH_URL:
+        found.append(
+            Error(
+                "ELASTICSEARCH_ALERTS_INDEX names an index, but ELASTICSEARCH_URL no cluster.",
+                hint="Set ELASTICSEARCH_URL, or leave out both.",
+                id="detections.E006",
+            )
+        )
     return found
 
 

@@ -24,6 +24,8 @@ from detections.models import (
     Segment,
 )
 from detections.models.run import RuleRunQuerySet
+from detections.outside_alerts import status as outside_status
+from detections.outside_alerts.status import SourceStatus
 from detections.run_durations import Durations
 from detections.schedules import tolerance_of
 from detections.silence import Silence
@@ -93,6 +95,7 @@ class Strip:
     silence: Silence = field(default_factory=Silence)
     cluster: ClusterState | None = None
     late: tuple[str, ...] = ()
+    outside: SourceStatus | None = None
     problems: tuple[str, ...] = ()
     items: tuple[StripItem, ...] = ()
 
@@ -156,6 +159,7 @@ def strip(*, actor: Actor, now: datetime | None = None) -> Strip:
         silence=silence.report(actor=actor, now=now),
         cluster=cluster_health.state(),
         late=tuple(true_up.troubles()) if settings.ELASTICSEARCH_URL else (),
+        outside=outside_status.status(now=now),
     )
     found = replace(found, problems=(*_problems(found), *cluster_health.problems(found.cluster, now)))
     return replace(found, items=tuple(_items(found, now)))
@@ -287,6 +291,8 @@ def _problems(found: Strip) -> Iterator[str]:
     if found.silence.error:
         yield f"Silent sources can't be told: {found.silence.error}"
     yield from found.late
+    if found.outside is not None:
+        yield from found.outside.problems()
     for source in found.silence.sources[:RUNS_SHOWN]:
         yield f"Silent: {source.name} ({source.affects}). Last event {source.last:%Y-%m-%d %H:%M} UTC."
 
@@ -321,6 +327,12 @@ def _items(found: Strip, now: datetime) -> Iterator[StripItem]:
         yield StripItem("failed", f"No sign of life from {' and '.join(dead)}")
     if found.unreadable_segments:
         yield StripItem("failed", f"{_counted(len(found.unreadable_segments), 'segment')} unreadable")
+    yield from _source_items(found)
+
+
+def _source_items(found: Strip) -> Iterator[StripItem]:
+    if found.outside is not None and any(found.outside.problems()):
+        yield StripItem("failed", "Alerts of Elastic Security")
     if found.silence.error:
         yield StripItem("failed", "Silent sources can't be told")
     if found.silence.sources:

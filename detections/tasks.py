@@ -7,7 +7,9 @@ from django.utils import timezone
 
 from detections import heartbeat, outbox, run, store_upkeep
 from detections import wake as waking
+from detections.actors import system
 from detections.broker import task
+from detections.outside_alerts import taking
 
 KEEP_EMPTY_RUNS = timedelta(days=30)
 
@@ -53,6 +55,12 @@ def compact_store() -> None:
 def sweep_store() -> None:
     """Expire telemetry as the settings say, and delete what nobody needs."""
     store_upkeep.sweep()
+
+
+@task("detections.tasks.take_outside_alerts")
+def take_outside_alerts() -> None:
+    """Take in what Elastic Security raised, where the settings name its index."""
+    taking.take(actor=system("alerts of Elastic Security"))
 
 
 @task("detections.tasks.run_rule")

@@ -32,6 +32,14 @@ def pytest_configure(config):
         database["TEST"]["NAME"] = str(folder / "test.sqlite3")
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what touches the database: `make test` runs that on PostgreSQL too."""
+    for item in items:
+        asks_for = {"db", "transactional_db", "live_server", "django_db_setup"} & set(item.fixturenames)
+        if asks_for or item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.db)
+
+
 def pytest_unconfigure(config):
     shutil.rmtree(config.stash.get(DATA, "/nonexistent"), ignore_errors=True)
 

@@ -27,11 +27,22 @@ def read(paths: list[Path]) -> tuple[Counter[str], Counter[str]]:
     return ended, reasons
 
 
+def _by_run(paths: list[Path]) -> list[str]:
+    """A line a run: which tests ran on which database is told by its name."""
+    runs = ((path, read([path])[0]) for path in paths)
+    return [
+        f"{path.stem:12} {ended['passed']:5} passed, {ended['failed']} failed, {ended['skipped']} skipped"
+        for path, ended in runs
+    ]
+
+
 def main() -> None:
-    ended, reasons = read([Path(argument) for argument in sys.argv[1:]])
+    paths = [Path(argument) for argument in sys.argv[1:]]
+    ended, reasons = read(paths)
     lines = ["", "Skipped:" if reasons else "Nothing was skipped."]
     lines += [f"  {count} x {reason}" for reason, count in reasons.most_common()]
-    lines += ["", f"{ended['passed']} passed, {ended['failed']} failed, {ended['skipped']} skipped", ""]
+    lines += ["", *_by_run(paths)]
+    lines += [f"{ended['passed']} passed, {ended['failed']} failed, {ended['skipped']} skipped", ""]
     sys.stdout.write("\n".join(lines))
     sys.exit(1 if ended["failed"] or not ended["passed"] else 0)
 

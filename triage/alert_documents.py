@@ -11,12 +11,17 @@ from detections.stores.base import Clause, Filters, Operator, Window
 from triage.models import Case
 
 
-def related_alerts(case: Case, filters: Filters, window: Window, *, limit: int) -> tuple[list[Alert], int]:
+def related_alerts(
+    case: Case, filters: Filters, window: Window, *, limit: int, without: str = ""
+) -> tuple[list[Alert], int]:
     """Alerts, other than the case's own, that satisfy the filters and whose last event lies in the window.
 
-    Returns the first `limit` in time order, and how many there are.
+    without: an origin that is asked elsewhere. Returns the first `limit` in time order, and how many there
+    are.
     """
     alerts = Alert.objects.filter(last_event_at__gte=window.start, last_event_at__lte=window.end)
+    if without:
+        alerts = alerts.exclude(origin=without)
     hosts = _hosts(filters)
     if hosts is not None:
         alerts = alerts.filter(host_id__in=hosts)

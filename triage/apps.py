@@ -23,6 +23,7 @@ class TriageConfig(AppConfig):
             guide_versions,
             holds,
             invariants,
+            outside_status,
             overlay_proposals,
             pivots,
             preserving,
@@ -36,6 +37,7 @@ class TriageConfig(AppConfig):
             scoping,
             watching,
         )
+        from triage.signals import case_moved
 
         roles.connect(self)
         response_kinds.connect(self)
@@ -43,6 +45,7 @@ class TriageConfig(AppConfig):
         overlay_offered.connect(overlay_proposals.on_overlay_offered, dispatch_uid="offer_overlay")
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
         alerts_superseded.connect(routing.on_alerts_superseded, dispatch_uid="superseded_cases")
+        case_moved.connect(outside_status.on_case_moved, dispatch_uid="write_alert_status")
         # Importing them has registered what they do.
         assert holds.__name__
         assert invariants.__name__

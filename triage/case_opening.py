@@ -15,8 +15,9 @@ from triage import cases, checks, freezing, journal, pivots, watching
 from triage.case_keys import CaseKey
 from triage.enums import CaseLinkKind, CaseStatus
 from triage.facts import HeadFacts, head_facts
-from triage.guide_versions import guide_of, pin
+from triage.guide_versions import guide_of, pin_for
 from triage.models import Case, CaseLink, CaseMerge, Occurrence, Question
+from triage.signals import case_moved
 
 Tie = Callable[[Case], None]
 # How soon somebody should have decided; the queue's clock.
@@ -107,7 +108,7 @@ def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -
         title=f"Storm: {alert.title}"[:255] if is_storm else alert.title,
         rule=alert.rule,
         rule_version=alert.rule_version,
-        guide=pin(alert.rule_version) if alert.rule_version else None,
+        guide=pin_for(alert),
         severity=severity,
         risk_score=alert.risk_score,
         time_basis=alert.time_basis,
@@ -172,6 +173,7 @@ def join(case: Case, alert: Alert, actor: Actor) -> None:
     freezing.freeze_alert(case, alert, number=_next_number(case))
     pivots.extend(case, actor=actor)
     cases.refresh(case)
+    case_moved.send(sender=Case, case=case)
 
 
 def _next_number(case: Case) -> int:
@@ -202,6 +204,7 @@ def add_to(case: Case, alerts: Sequence[Alert], *, actor: Actor, verb: str = "oc
         freezing.freeze_alert(case, alert, number=number)
     pivots.extend(case, actor=actor)
     cases.refresh(case)
+    case_moved.send(sender=Case, case=case)
 
 
 def upgrade(case: Case, actor: Actor) -> None:

@@ -12,6 +12,7 @@ from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
 from triage.gate import gate
 from triage.models import Answer, Case, CaseLink, Escalation, GateOverride
+from triage.signals import case_moved
 from triage.standings import standings
 
 # What a lead may close against the gate: the two that share it and say that nothing is wrong.
@@ -79,6 +80,7 @@ def start(case: Case, *, actor: Actor) -> None:
         case.assignee = actor.user
     case.save(update_fields=["status", "assignee"])
     journal.record(case, "case_started", actor=actor, before="open", after="in_progress")
+    case_moved.send(sender=Case, case=case)
 
 
 def refresh(case: Case) -> None:
@@ -248,3 +250,4 @@ def _write_close(row: Case, disposition: str, rationale: str, actor: Actor, twin
         reason=rationale.strip(),
         subject=f"duplicate of {twin.number}" if twin else "",
     )
+    case_moved.send(sender=Case, case=row)

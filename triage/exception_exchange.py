@@ -53,7 +53,7 @@ UNTIL = (
     "here it does end it."
 )
 NEGATED = (
-    "An entry is negated. In Kibana it holds as well of an event that lacks the field; here the field must be "
+    "An entry is negated. In Kibana it also holds of an event that lacks the field; here the field must be "
     "there."
 )
 
@@ -156,7 +156,7 @@ class _Reading:
         found = found or self._installed(list_id)
         if not found:
             raise TriageError(
-                f"No rule that is installed here names its list {list_id!r}. Import the rule first, or name it."
+                f"No rule that is installed here names its list {list_id!r}. Import the rule, or name it."
             )
         return found
 

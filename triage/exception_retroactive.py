@@ -84,7 +84,9 @@ def _write(
     row = ExceptionVersion.objects.select_related("item").get(pk=version.pk)
     if row.revision != item.revision:
         raise StaleEditError(f"{row.label} is {row.state} by now. Look at it again.", theirs=row)
-    free = list(Alert.objects.select_for_update().filter(pk__in=pks, suppression__isnull=True).order_by("pk"))
+    # Of the alerts alone: PostgreSQL locks no row of an outer join.
+    alone = Alert.objects.select_for_update(of=("self",))
+    free = list(alone.filter(pk__in=pks, suppression__isnull=True).order_by("pk"))
     now = timezone.now()
     Suppression.objects.bulk_create(_row(alert, row, item, user, reason) for alert in free)
     Alert.objects.filter(pk__in=[one.pk for one in free], routed_at__isnull=True).update(routed_at=now)

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from detections.errors import Location, RuleFault, RuleFileError
-from detections.models import Rule, RuleVersion
+from detections.models import Alert, Rule, RuleVersion
 from triage.enums import ProposalState
 from triage.guides import guide_for, overlay_fit
 from triage.guides.model import Focus, Guide, Question
@@ -44,6 +44,24 @@ def pin(rule_version: RuleVersion) -> GuideVersion:
         made = store_guide(rule_version, overlay, number=1, review=review)
         if approved is not None:
             _mark(approved, rule_version, review)
+    return made
+
+
+def pin_for(alert: Alert) -> GuideVersion | None:
+    """The guide for a case of the alert: its rule's, else the one that came with it; None without any."""
+    if alert.rule_version is not None:
+        return pin(alert.rule_version)
+    outside = getattr(alert, "outside", None)
+    return _of_outside(alert.external_rule_id, outside.note) if outside and outside.note.strip() else None
+
+
+def _of_outside(rule_id: str, note: str) -> GuideVersion:
+    """Each text of a rule that is not installed once, with number 1: which came first says nothing."""
+    sha256 = hashlib.sha256(f"{note}\0".encode()).hexdigest()
+    with transaction.atomic():
+        made, _new = GuideVersion.objects.get_or_create(
+            rule_version=None, external_rule_id=rule_id, sha256=sha256, defaults={"note": note}
+        )
     return made
 
 

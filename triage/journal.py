@@ -17,6 +17,7 @@ _SENTENCES = {
     "occurrences_moved_here": "moved here",
     "occurrences_moved_away": "moved away",
     "alerts_superseded": "found that late telemetry supersedes",
+    "alert_status_written": "brought the alerts in Elastic Security to",
     "basis_upgraded": "found the match in strict time order as well",
     "case_assigned": "assigned the case",
     "case_started": "started work on the case",

@@ -168,6 +168,7 @@ def approve(proposal: OverlayProposal, *, seen_sha256: str, actor: Actor) -> Gui
         if (broken := faults_of(base, row.text)) is not None:
             raise broken
         _supersede(row.rule)
+        assert base.rule_version is not None  # a rule's guide, not one that came with an alert
         made = store_guide(base.rule_version, row.text, number=base.number + 1)
         row.state, row.guide = ProposalState.APPROVED, made
         row.approved_by, row.approved_at = user, timezone.now()
@@ -287,6 +288,7 @@ def _next_number(rule: Rule) -> int:
 
 
 def _guide_name(guide: GuideVersion) -> str:
+    assert guide.rule_version is not None
     return f"guide {guide.rule_version.number}.{guide.number}"
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from detections import ecs
 from detections.ecs import Document
-from detections.enums import TelemetryKind
+from detections.enums import AlertOrigin, TelemetryKind
 from detections.event_store import event_store
+from detections.models import OutsideAlert
+from detections.outside_alerts.index import alerts_index
 from detections.stores.base import Completeness, Filters, StoredEvent, Window
 from triage import host_coverage
 from triage.alert_documents import alert_document, related_alerts
@@ -20,6 +22,8 @@ from triage.guides.model import Guide, Pivot
 from triage.models import Case, PivotRun
 from triage.pivot_windows import on_hosts, scope_of
 
+# As many values as a terms query of the cluster takes, and then some room.
+MOST_OWN = 50_000
 _NO_KIND = "No hits, and the filters do not say which telemetry they read, so the silence means nothing."
 _NO_HOST = "No hits, and without a host.id it can't be told whether the telemetry exists."
 
@@ -181,21 +185,38 @@ def _with_coverage(outcome: Outcome, case: Case, guide: Guide, pivot: Pivot, win
 
 
 def search_signals(case: Case, filters: Filters, window: Window) -> Outcome:
-    """Ask the alerts that are kept here."""
-    alerts, total = related_alerts(case, filters, window, limit=MOST_ROWS)
-    documents = [(alert, alert_document(alert)) for alert in alerts]
+    """Ask the alerts that are kept here, and those of Elastic Security where the settings name them.
+
+    Raises StoreError if the cluster does not answer in full.
+    """
+    index = alerts_index()
+    elastic = AlertOrigin.ELASTIC if index else ""
+    alerts, total = related_alerts(case, filters, window, limit=MOST_ROWS, without=elastic)
+    rows = [Row(alert.alert_id, alert.last_event_at, alert_document(alert)) for alert in alerts]
+    sources = ["alerts"]
+    if index is not None:
+        page = index.search(filters, window, limit=MOST_ROWS, without=_own_uuids(case))
+        rows += [Row(event.identity, event.timestamp, ecs.storable(event.document)) for event in page.events]
+        total += page.total
+        sources.append(index.pattern)
     return Outcome(
         PivotState.HITS if total else PivotState.NO_HITS,
-        rows=tuple(Row(alert.alert_id, alert.last_event_at, document) for alert, document in documents),
+        rows=tuple(sorted(rows, key=lambda row: row.at)[:MOST_ROWS]),
         total=total,
-        segments=("alerts",),
+        segments=tuple(sources),
         query=query_data(filters),
-        coverage=[_alerts_are_kept()],
+        coverage=[_alerts_are_kept(sources)],
     )
 
 
-def _alerts_are_kept() -> dict[str, Any]:
-    """Alerts are this product's own records: they can't be missing for want of a sensor."""
+def _own_uuids(case: Case) -> list[str]:
+    """The case's own alerts, as Elastic Security names them."""
+    own = OutsideAlert.objects.filter(alert__occurrence__case=case).order_by("pk")
+    return list(own.values_list("uuid", flat=True)[:MOST_OWN])
+
+
+def _alerts_are_kept(sources: Sequence[str] = ("alerts",)) -> dict[str, Any]:
+    """Alerts are records of what was found: they can't be missing for want of a sensor."""
     return {
         "kind": TelemetryKind.ALERT.value,
         "present": True,
@@ -204,7 +225,7 @@ def _alerts_are_kept() -> dict[str, Any]:
         "after": 0,
         "first_seen": None,
         "last_seen": None,
-        "sources": ["alerts"],
+        "sources": list(sources),
     }
 
 

@@ -7,6 +7,7 @@ from detections.models.capture import Import, QuarantinedRecord
 from detections.models.coverage import CoverageGap, CoveredWindow
 from detections.models.journal import JournalEntry, JournalStream
 from detections.models.operation import Heartbeat, Lease, OutboxRow
+from detections.models.outside_alert import OutsideAlert, OutsideSource
 from detections.models.rule import Rule, RuleVersion
 from detections.models.run import RuleRun
 from detections.models.segment import IngestCounter, SeenField, Segment
@@ -26,6 +27,8 @@ __all__ = [
     "JournalStream",
     "Lease",
     "OutboxRow",
+    "OutsideAlert",
+    "OutsideSource",
     "QuarantinedRecord",
     "Rule",
     "RuleRun",

@@ -188,6 +188,7 @@ def test_beat_dispatches_the_product_s_entries_and_no_rule(store):
         "triage.tasks.send_canary",
         "triage.tasks.heal",
         "triage.tasks.check_invariants",
+        "detections.tasks.take_outside_alerts",
         "detections.tasks.compact_store",
         "detections.tasks.sweep_store",
         "detections.tasks.prune",

@@ -41,6 +41,8 @@ casewright_canary:
   indices:
     - names: ["logs-casewright.canary-*"]
       privileges: ["create_doc", "auto_configure"]
+    - names: [".internal.alerts-security.alerts-*"]
+      privileges: ["read", "write"]
 nothing:
   cluster: []
 """

@@ -45,7 +45,7 @@ def actor():
 @pytest.fixture(scope="session")
 def postgresql_server():
     """A PostgreSQL for all fault tests of this session; skips where there is none."""
-    from tests.faults.servers import PostgreSQL
+    from tests.postgresql import PostgreSQL
 
     server = PostgreSQL()
     yield server

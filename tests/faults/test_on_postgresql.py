@@ -1,4 +1,5 @@
-"""The faults that need no processes, on PostgreSQL; the rest of this folder has run them on SQLite."""
+"""The faults that need no processes, on PostgreSQL, in their full number: `make test` runs there what touches
+the database, with the few of every day."""
 
 import os
 import subprocess
@@ -9,16 +10,14 @@ import pytest
 from tests.faults import IS_FULL
 from tests.instance import ROOT
 
-QUICK = ["test_poison.py", "test_deliveries.py"]
-ALL = [*QUICK, "test_storms.py", "test_late_telemetry.py", "test_clocks.py"]
-# Not faults, but queries that databases answer each in its own way.
-QUERIES = ["tests/detections/test_silence.py", "tests/detections/test_health.py"]
+FILES = ["test_poison.py", "test_deliveries.py", "test_storms.py", "test_late_telemetry.py", "test_clocks.py"]
 
 
 @pytest.mark.live
+@pytest.mark.skipif(not IS_FULL, reason="for the long run: make faults")
 @pytest.mark.timeout(7200)
 def test_the_same_faults_end_the_same_way(postgresql_server):
-    files = [f"tests/faults/{name}" for name in (ALL if IS_FULL else QUICK)] + QUERIES
+    files = [f"tests/faults/{name}" for name in FILES]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "not live", "-p", "no:cacheprovider", *files],
         cwd=ROOT,

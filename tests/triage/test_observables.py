@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from detections import ecs
 from tests.factories import cases
 from triage.enums import ObservableType as T
 from triage.enums import PivotState
@@ -145,10 +146,11 @@ def test_other_cases_are_counted(a_case, analyst):
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\x00"])
 def test_a_spreadsheet_takes_no_cell_for_a_formula(a_case, start):
+    document = {"user": {"name": f"{start}cmd|' /C calc'!A1"}, "process": {"name": f"{start}x"}}
     a_run(
         a_case,
         "x",
-        Row("e1", AT, {"user": {"name": f"{start}cmd|' /C calc'!A1"}, "process": {"name": f"{start}x"}}),
+        Row("e1", AT, ecs.storable(document)),
     )
     rows = list(csv.reader(io.StringIO(as_csv(Observable.objects.filter(case=a_case)))))
     assert rows[0][:2] == ["type", "value"]

@@ -73,7 +73,10 @@ def stored_event(hit: Mapping[str, Any]) -> StoredEvent:
 
 
 def data_stream(index: str) -> str:
-    """The data stream of a backing index (`.ds-logs-x-default-2026.03.18-000001`), else the index itself."""
+    """The data stream of a backing index (`.ds-logs-x-default-2026.03.18-000001`, also while it is mounted
+    from a snapshot), else the index itself."""
+    for mounted in ("partial-", "restored-"):
+        index = index.removeprefix(mounted)
     if not index.startswith(".ds-"):
         return index
     return index.removeprefix(".ds-").rsplit("-", 2)[0]
