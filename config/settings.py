@@ -218,7 +218,7 @@ RETENTION_BYTES: int = env.int("CASEWRIGHT_RETENTION_GB", default=0) * 1024**3
 # The largest file that is kept with a case.
 ATTACHMENT_BYTES: int = env.int("CASEWRIGHT_ATTACHMENT_MB", default=25) * 1024**2
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="").strip()
-# What response actions may reach beside the cluster, `host:port` or `host:port@network`; nothing else is.
+# Hosts that response actions may reach: `host:port` or `host:port@network`; no other is connected to.
 ALLOWED_TARGETS: list[str] = env.list("CASEWRIGHT_ALLOWED_TARGETS", default=[])
 # Where others find these pages, for links in messages and call-backs; without it there are none.
 PUBLIC_URL: str = env.str("CASEWRIGHT_PUBLIC_URL", default="").strip().rstrip("/")

@@ -67,7 +67,8 @@ def _import(request: Asked, key: uuid.UUID, found: Preview) -> HttpResponse:
     except CasewrightError as refused:
         messages.error(request, str(refused))
         return _shown(request, key, found, status=409)
-    if not found.exceptions:
+    to_draft = any(one.is_item for one in found.exceptions)
+    if not to_draft:
         uploads.drop_rule_files(key)
     messages.success(
         request,
@@ -75,7 +76,7 @@ def _import(request: Asked, key: uuid.UUID, found: Preview) -> HttpResponse:
     )
     if done.warnings:
         messages.warning(request, _gist(done.warnings))
-    if found.exceptions:
+    if to_draft:
         # Their rules are here now, so they can be drafted.
         return redirect("rules_import_preview", key=key)
     return redirect(f"{reverse('rules')}?enabled=no" if done.new else "rules")
