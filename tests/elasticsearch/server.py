@@ -37,12 +37,12 @@ casewright_write:
   indices:
     - names: ["logs-casewright.alerts-*"]
       privileges: ["create_doc", "auto_configure"]
+    - names: [".internal.alerts-security.alerts-*"]
+      privileges: ["read", "write"]
 casewright_canary:
   indices:
     - names: ["logs-casewright.canary-*"]
       privileges: ["create_doc", "auto_configure"]
-    - names: [".internal.alerts-security.alerts-*"]
-      privileges: ["read", "write"]
 nothing:
   cluster: []
 """

@@ -94,7 +94,7 @@ def security(server, front, settings):
     )
     settings.ELASTICSEARCH_CREDENTIALS = {
         access: {"api_key": "", "bearer": "", "user": access, "password": server.password}
-        for access in ("detect", "pivot", "write")
+        for access in ("detect", "pivot", "write", "canary")
     } | {"all": {"api_key": "", "bearer": "", "user": "", "password": ""}}
     return made
 
@@ -320,7 +320,7 @@ def test_one_that_can_not_be_read_is_told_and_keeps_none_back(security, product)
          "The credential may not read the alerts"),
         (Fault("_search", 401, error(401, "security_exception", "unable to authenticate"), times=9),
          "does not accept the credential"),
-        (Fault("_search", changes={"_shards": {"failed": 1, "failures": []}}, times=9), "1 shards failed"),
+        (Fault("_search", changes={"_shards": {"failed": 1, "failures": []}}, times=9), "1 shard failed"),
         (Fault("_search", changes={"timed_out": True}, times=9), "timed_out"),
         (Fault("_search", garbage=True, times=9), "is no JSON"),
     ],
