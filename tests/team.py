@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,13 +101,20 @@ class Team:
 
 
 @contextmanager
-def running_team(folder: Path, broker: str, **settings: str) -> Iterator[Team]:
-    """Web, the workers of the compose file and beat, over a PostgreSQL of their own; ended at the end."""
+def running_team(
+    folder: Path, broker: str, *, first: Callable[[Team], object] | None = None, **settings: str
+) -> Iterator[Team]:
+    """Web, the workers of the compose file and beat, over a PostgreSQL of their own; ended at the end.
+
+    first: what is done once the database is there, before anything runs.
+    """
     database = PostgreSQL(**FAST)
     team = Team(folder, database.new_database(), broker, **settings)
     try:
         prepared = team.run("prepare")
         assert prepared.returncode == 0, prepared.stderr
+        if first is not None:
+            first(team)
         team.start("web", "web")
         for number in range(team.services["worker"]["deploy"]["replicas"]):
             team.start(f"worker{number}", "worker", "--hostname", f"celery{number}@{socket.gethostname()}")

@@ -4,6 +4,7 @@ Elasticsearch, all of them real processes. The events are in the cluster, a part
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -31,42 +32,52 @@ PEOPLE = (
 )
 
 
-def attack_of_now():
-    """The shipped rule's scenario as of now: what the cluster has, and what somebody imports."""
+def attack(team, door, folder):
+    """The shipped rule's scenario as of now: put into the cluster, but for the events of files, which
+    somebody imports."""
     lines = shared("telemetry/scenarios/malicious.ndjson").read_text().splitlines()
     events = [MappedEvent(f"{number:064d}", json.loads(line)) for number, line in enumerate(lines)]
-    documents = [event.document for event in retimed(events, datetime.now(UTC))]
-    by_file = [one for one in documents if one["data_stream"]["dataset"] == "endpoint.events.file"]
-    return [one for one in documents if one not in by_file], by_file
+    by_file = []
+    for number, event in enumerate(retimed(events, datetime.now(UTC))):
+        if event.document["data_stream"]["dataset"] == "endpoint.events.file":
+            by_file.append(event.document)
+        else:
+            stream = f"logs-{event.document['data_stream']['dataset']}-default"
+            fill(door, stream, [(f"attack-{number}", event.document)])
+    capture = folder / "files.ndjson"
+    capture.write_text("".join(f"{json.dumps(one)}\n" for one in by_file))
+    team.manage("ingest", str(capture))
+
+
+def prepared(team, door, folder):
+    """The cluster set up and found fit, an analyst, and the attack."""
+    team.manage("shell", "--no-imports", "--command", PEOPLE)
+    said = team.manage("elasticsearch", "setup")
+    assert said.startswith("# Installed index template casewright-alerts.")
+    attack(team, door, folder)
+    assert "All is well." in team.manage("elasticsearch", "check")
 
 
 @pytest.fixture(scope="module")
-def cluster(server):
-    """Elasticsearch with the attack in it, put there as an agent would."""
-    front = Front(server.url)
-    theirs, _ours = attack_of_now()
+def team(server, tmp_path_factory):
+    front = Front(server.url, native=server.native)
+    # As an agent would put events there.
     door = SimpleNamespace(url=front.url, password=server.password)
-    for number, document in enumerate(theirs):
-        fill(door, f"logs-{document['data_stream']['dataset']}-default", [(f"attack-{number}", document)])
-    yield front
-    front.stop()
-
-
-@pytest.fixture(scope="module")
-def team(server, cluster, tmp_path_factory):
     accesses = {"SETUP": ADMIN, **{name: name.lower() for name in ("DETECT", "PIVOT", "WRITE", "CANARY")}}
     settings = {
-        "ELASTICSEARCH_URL": cluster.url,
+        "ELASTICSEARCH_URL": front.url,
         **{f"ELASTICSEARCH_{name}_USER": user for name, user in accesses.items()},
         **{f"ELASTICSEARCH_{name}_PASSWORD": server.password for name in accesses},
     }
     redis = RedisServer()
+    folder = tmp_path_factory.mktemp("team")
     try:
-        with running_team(tmp_path_factory.mktemp("team"), redis.url, **settings) as team:
-            team.manage("shell", "--no-imports", "--command", PEOPLE)
+        first = partial(prepared, door=door, folder=folder)
+        with running_team(folder, redis.url, first=first, **settings) as team:
             yield team
     finally:
         redis.remove()
+        front.stop()
 
 
 @pytest.fixture
@@ -78,13 +89,7 @@ def mira(page, team):
     assert faults.found == []
 
 
-def test_from_detection_to_a_closed_case(mira, team, server, tmp_path):
-    assert team.manage("elasticsearch", "setup").startswith("# Installed index template casewright-alerts.")
-    assert "All is well." in team.manage("elasticsearch", "check")
-    capture = tmp_path / "files.ndjson"
-    capture.write_text("".join(f"{json.dumps(one)}\n" for one in attack_of_now()[1]))
-    team.manage("ingest", str(capture))
-
+def test_from_detection_to_a_closed_case(mira, team, server):
     case = open_case(mira, team.url, ATTACKER)
     came_from = set()
     for number in range(1, QUESTIONS + 1):
