@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-
 # What each results file is of.
 RUNS = {
     "unit": "unit tests, SQLite",
@@ -39,7 +38,8 @@ def _by_run(paths: list[Path]) -> list[str]:
     """A line a run: which tests ran on which database."""
     runs = ((path, read([path])[0]) for path in paths)
     return [
-        f"{RUNS.get(path.stem, path.stem):34} {ended['passed']:5} passed, {ended['failed']} failed, {ended['skipped']} skipped"
+        f"{RUNS.get(path.stem, path.stem):34} {ended['passed']:5} passed, {ended['failed']} failed, "
+        f"{ended['skipped']} skipped"
         for path, ended in runs
     ]
 
