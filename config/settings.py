@@ -266,7 +266,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "config.logs.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    # The client would tell every request.
-    "loggers": {"elastic_transport": {"level": "WARNING"}},
+    # The client would tell every request and each try; what comes of them is told by who asked.
+    "loggers": {"elastic_transport": {"level": "ERROR"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

@@ -28,6 +28,7 @@ ERROR_LENGTH = 300
 class ClusterState:
     """breaker: `closed`, `open`, `half open`, "" where no worker has told yet. error: the last one, which may
     be over. clock_seconds: how far the cluster's clock is ahead. version: "" where it does not say.
+    tiers_left_out: data tiers in which rules see no event, by the settings.
     """
 
     breaker: str = ""
@@ -36,6 +37,7 @@ class ClusterState:
     clock_seconds: float | None = None
     version: str = ""
     seen_at: datetime | None = None
+    tiers_left_out: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -66,7 +68,7 @@ def _state(store: "ElasticsearchStore") -> ClusterState:
 
 
 def _write(state: ClusterState) -> None:
-    values = {name: value for name, value in asdict(state).items() if value not in (None, "")}
+    values = {name: value for name, value in asdict(state).items() if value not in (None, "", ())}
     heartbeat.beat(NAME, json.dumps(values, default=str))
 
 
@@ -74,15 +76,21 @@ def state() -> ClusterState | None:
     """How the cluster was, None where the settings name none."""
     if not settings.ELASTICSEARCH_URL:
         return None
+    left_out = tuple(settings.ELASTICSEARCH_TIERS_LEFT_OUT)
     row = Heartbeat.objects.filter(name=NAME).first()
     if row is None:
-        return ClusterState()
+        return ClusterState(tiers_left_out=left_out)
     try:
         told = json.loads(row.detail)
     except ValueError:
         told = {}
     at = told.get("error_at")
-    return ClusterState(**{**told, "error_at": parse_datetime(at) if at else None, "seen_at": row.seen_at})
+    read = {
+        "error_at": parse_datetime(at) if at else None,
+        "seen_at": row.seen_at,
+        "tiers_left_out": left_out,
+    }
+    return ClusterState(**{**told, **read})
 
 
 def problems(found: ClusterState | None, now: datetime) -> Iterator[str]:

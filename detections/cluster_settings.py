@@ -19,9 +19,14 @@ def cluster_for_setup() -> Cluster:
     return _named({access: found for access in Access if found.options()})
 
 
+def has_its_own(access: Access) -> bool:
+    """Whether an access has a credential of its own, and does not share another's."""
+    return bool(_own(access.value).options())
+
+
 def writes_copies() -> bool:
     """Whether a credential of its own may write copies of alerts."""
-    return bool(settings.ELASTICSEARCH_URL) and bool(_own("write").options())
+    return bool(settings.ELASTICSEARCH_URL) and has_its_own(Access.WRITE)
 
 
 def _named(credentials: dict[Access, Credential]) -> Cluster:
@@ -34,6 +39,8 @@ def _named(credentials: dict[Access, Credential]) -> Cluster:
         verify=settings.ELASTICSEARCH_VERIFY,
         risks_accepted=settings.ELASTICSEARCH_ALLOW_INSECURE and settings.ELASTICSEARCH_ACCEPT_RISK,
         tiers_left_out=tuple(settings.ELASTICSEARCH_TIERS_LEFT_OUT),
+        alerts_index=settings.ELASTICSEARCH_ALERTS_INDEX,
+        writes_back=bool(settings.ELASTICSEARCH_ALERTS_INDEX) and settings.ELASTICSEARCH_ALERTS_WRITE_BACK,
     )
 
 

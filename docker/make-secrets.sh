@@ -24,6 +24,7 @@ printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | once redis_url
 empty elasticsearch_detect_api_key
 empty elasticsearch_pivot_api_key
 empty elasticsearch_write_api_key
+empty elasticsearch_canary_api_key
 empty metrics_token
 
 # An authority of our own for the proxy and the optional Elasticsearch. Put the files of a better one in place.

@@ -26,6 +26,8 @@ def pytest_configure(config):
     settings.STATIC_ROOT = folder / "static"
     settings.STATIC_ROOT.mkdir()
     settings.CELERY_BROKER_URL = "memory://"
+    # It names the cluster of tests/elasticsearch, and those tests alone.
+    settings.ELASTICSEARCH_URL = ""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):

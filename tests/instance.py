@@ -45,7 +45,7 @@ class Instance:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
+            if name not in {"DATABASE_URL", "REDIS_URL", "ELASTICSEARCH_URL", "DJANGO_SETTINGS_MODULE"}
         }
         self.environment |= {"CASEWRIGHT_DATA": str(data), "CASEWRIGHT_WAKE_SECONDS": "2"} | settings
         self.url = ""

@@ -5,6 +5,13 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
+# What each results file is of.
+RUNS = {
+    "unit": "unit tests, SQLite",
+    "postgresql": "those of the database, PostgreSQL",
+    "live": "real processes and browser",
+}
+
 
 def read(paths: list[Path]) -> tuple[Counter[str], Counter[str]]:
     """How many tests ended how, and how many were skipped for which reason. A run without results counts
@@ -28,10 +35,11 @@ def read(paths: list[Path]) -> tuple[Counter[str], Counter[str]]:
 
 
 def _by_run(paths: list[Path]) -> list[str]:
-    """A line a run: which tests ran on which database is told by its name."""
+    """A line a run: which tests ran on which database."""
     runs = ((path, read([path])[0]) for path in paths)
     return [
-        f"{path.stem:12} {ended['passed']:5} passed, {ended['failed']} failed, {ended['skipped']} skipped"
+        f"{RUNS.get(path.stem, path.stem):34} {ended['passed']:5} passed, {ended['failed']} failed, "
+        f"{ended['skipped']} skipped"
         for path, ended in runs
     ]
 

@@ -16,6 +16,7 @@ from detections.event_store import cluster_store
 from detections.stores.elasticsearch import Access, Cluster, Credential, ElasticsearchStore
 from tests.elasticsearch.events import fill, install_template
 from tests.elasticsearch.front import Front
+from tests.elasticsearch.given import URL, Given
 from tests.elasticsearch.server import Server
 from tests.factories.rules import rule as make_rule
 
@@ -40,13 +41,20 @@ def serve(version):
 
 @pytest.fixture(scope="session")
 def server():
-    """Elasticsearch 8.19."""
-    yield from serve("8.19.0")
+    """Elasticsearch 8.19, or the cluster that ELASTICSEARCH_URL names."""
+    if not URL:
+        yield from serve("8.19.0")
+        return
+    given = Given()
+    given.start()
+    install_template(given)
+    yield given
+    given.stop()
 
 
 @pytest.fixture
 def front(server):
-    before = Front(server.url)
+    before = Front(server.url, native=server.native)
     yield before
     before.stop()
 

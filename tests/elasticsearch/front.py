@@ -74,13 +74,23 @@ def error(status: int, type_: str, reason: str) -> dict[str, Any]:
 
 
 class Front:
-    """The front as a server on loopback. requests: every request that came, newest last."""
+    """The front as a server on loopback. requests: every request that came, newest last.
 
-    def __init__(self, upstream: str, *, tls: Any = None) -> None:
-        self.upstream = upstream
+    tls: a context to answer with. native: the server answers EQL itself. pool: connections to the server.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        tls: Any = None,
+        native: bool = False,
+        pool: urllib3.PoolManager | None = None,
+    ) -> None:
+        self.upstream, self.native = upstream, native
         self.faults: list[Fault] = []
         self.requests: deque[tuple[str, str, bytes, dict[str, str]]] = deque(maxlen=5000)
-        self.pool = urllib3.PoolManager(maxsize=8)
+        self.pool = pool or urllib3.PoolManager(maxsize=8)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         if tls is not None:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
@@ -143,10 +153,10 @@ def _handler(front: Front) -> type[BaseHTTPRequestHandler]:  # noqa: C901 -- one
 
         def _true(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
             parts = urlsplit(self.path)
-            if parts.path == "/":
+            if not front.native and parts.path == "/":
                 about = {"name": "front", "version": {"number": "8.19.0"}, "tagline": "You Know, for Search"}
                 return 200, json.dumps(about).encode(), HEADERS
-            if parts.path.endswith("/_eql/search"):
+            if not front.native and parts.path.endswith("/_eql/search"):
                 status, found = eql_search(front, parts.path, parse_qs(parts.query), headers, body)
                 return status, json.dumps(found).encode(), HEADERS
             answer = front.ask(self.command, self.path, headers, body)

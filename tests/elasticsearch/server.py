@@ -57,7 +57,12 @@ USERS = {
 
 
 class Server:
-    """One server in a folder of its own. `url` is http on loopback; every user has the same `password`."""
+    """One server in a folder of its own. `url` is http on loopback; every user has the same `password`.
+
+    native: whether it answers EQL itself.
+    """
+
+    native = False
 
     def __init__(self, folder: Path, version: str) -> None:
         self.folder, self.version = folder, version

@@ -115,14 +115,20 @@ def test_lint_judges_patterns_by_the_cluster(deployment, shipped, product):
     assert "the other patterns are searched" in found[(shipped.rule_id, Level.NOTE)]
 
 
-def test_the_health_page_tells_how_the_cluster_is(deployment, client, lin):
+def test_the_health_page_tells_how_the_cluster_is(deployment, client, lin, settings):
     client.force_login(lin)
     rule = deployment.rule()
     assert "No worker has asked it yet" in client.get("/health/").content.decode()
     Rule.objects.filter(pk=rule.pk).update(covered_until=timezone.now() - timedelta(minutes=5))
     wake.wake()
     page = client.get("/health/").content.decode()
-    assert ("Elasticsearch, and what was imported here" in page, "8.19.0" in page) == (True, True)
+    assert "Left out" not in page
+    settings.ELASTICSEARCH_TIERS_LEFT_OUT = ["data_frozen"]
+    assert "Rules do not see events in data_frozen" in client.get("/health/").content.decode()
+    assert ("Elasticsearch, and what was imported here" in page, deployment.server.version in page) == (
+        True,
+        True,
+    )
     body = error(503, "unavailable", "master not discovered")
     deployment.front.inject(Fault("", status=503, body=body, times=10**6))
     for _ in range(5):

@@ -1,6 +1,7 @@
 """What the embedded store answers to a scenario, the real servers answer too: pivots, coverage, histogram."""
 
 import json
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +10,9 @@ import pytest
 from detections.actors import system
 from detections.enums import RunStatus, RunTrigger, TelemetryKind
 from detections.eql.known import catalogue
+from detections.eql.parser import parse
 from detections.errors import StoreError
-from detections.stores.base import Clause, Filters, MappedEvent, Operator, Window
+from detections.stores.base import Clause, EqlSearch, Filters, MappedEvent, Operator, Region, Window
 from detections.stores.elasticsearch import Access, Credential, ElasticsearchStore
 from detections.stores.elasticsearch.connection import Connection
 from detections.stores.elasticsearch.setting_up import install
@@ -23,6 +25,22 @@ from tests.factories.events import attack
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 ACTOR = system("test")
+# What Elasticsearch documents of EQL, over the scenarios' events.
+QUERIES = [
+    'process where process.name : "mshta.exe"',
+    'process where process.name == "mshta.exe" and process.args : "-Embedding"',
+    'process where process.name in~ ("MSHTA.EXE", "powershell.exe")',
+    'process where process.executable like~ "c:\\\\windows\\\\*\\\\mshta.exe"',
+    'process where process.name regex~ "(mshta|whoami)[.]exe"',
+    'process where startsWith~(process.name, "MSH") and length(process.name) == 9',
+    'network where cidrMatch(destination.ip, "203.0.113.0/24")',
+    "network where not destination.port < 1024 and ?acme.absent == null",
+    "any where true | tail 5",
+    'sequence by host.id, process.entity_id with maxspan=1m [process where process.name : "mshta.exe"] '
+    '[network where process.name : "mshta.exe"]',
+    'sequence by host.id with maxspan=5m [process where process.name : "mshta.exe"] '
+    '[process where process.name : "powershell.exe"] until [process where process.name : "never.exe"]',
+]
 KINDS = [kind for kind in TelemetryKind if kind is not TelemetryKind.ALERT]
 
 
@@ -51,7 +69,7 @@ def stores(any_server, scenarios, tmp_path):
     fill(any_server, stream, [(f"{mark}-{n}", one) for n, one in enumerate(documents)])
     embedded = EmbeddedStore(tmp_path / "events", MemoryManifest(), catalogue())
     embedded.append([MappedEvent(f"{mark}{n:052d}", one) for n, one in enumerate(documents)], batch="1")
-    front = Front(any_server.url)
+    front = Front(any_server.url, native=any_server.native)
     yield ElasticsearchStore(cluster_of(any_server, front.url), catalogue()), embedded, documents
     front.stop()
 
@@ -104,8 +122,28 @@ def test_pivots_coverage_and_histogram_are_the_same(stores):
         assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("text", QUERIES)
+def test_eql_finds_the_same_matches(stores, text):
+    """Of a cluster that has EQL this is parity; before one that has none, of the way there and back."""
+    cluster, embedded, documents = stores
+    mine = f'host.id : "{documents[0]["host"]["id"].split("-", 1)[0]}-*"'
+    narrowed = re.sub(r" where (.*?)(?=\]|$)", rf" where {mine} and (\1)", text)
+    window = moments(documents)
+    region = Region(window.start - timedelta(seconds=1), window.end, 1, 1)
+    query = parse(narrowed)
+    search = EqlSearch("parity", query, query.maxspan or timedelta(), text=narrowed, indices=("logs-*",))
+    answers = [one.search_eql([search], region, limit=500)[0] for one in (cluster, embedded)]
+    assert [answer.error for answer in answers] == ["", ""]
+    theirs, ours = (
+        [[event.document["event"]["id"] for event in match.events] for match in answer.matches]
+        for answer in answers
+    )
+    assert theirs == ours
+    assert theirs
+
+
 def test_a_match_is_found_and_copied_and_rights_are_kept(any_server, settings, db, monkeypatch):
-    front = Front(any_server.url)
+    front = Front(any_server.url, native=any_server.native)
     try:
         use(settings, any_server, front.url)
         deployment = Deployment(any_server, front)

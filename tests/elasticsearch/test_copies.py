@@ -132,18 +132,53 @@ def for_shipped_rule(server):
 def test_check_says_what_each_credential_may_and_what_is_missing(deployment, settings, for_shipped_rule):
     said = manage("check")
     pattern = settings.ELASTICSEARCH_INDICES[0]
-    assert f"may: read on {pattern}, view_index_metadata on {pattern}" in said
-    assert "may: create_doc on logs-casewright.alerts-*, auto_configure on logs-casewright.alerts-*" in said
-    assert "8.19.0" in said
+    assert f"may: read, view_index_metadata on {pattern}\n" in said
+    assert "may: create_doc, auto_configure on logs-casewright.alerts-*\n" in said
+    assert deployment.server.version in said
     assert f"1 index: {deployment.stream}" in said
     assert "runs; 0 matches in the last hour" in said
     assert "MAY NOT" not in said
     assert "may too" not in said
 
 
+def test_check_says_what_is_hidden_and_what_an_alert_source_lacks(deployment, settings, for_shipped_rule):
+    settings.ELASTICSEARCH_TIERS_LEFT_OUT = ["data_frozen"]
+    settings.ELASTICSEARCH_ALERTS_INDEX = ".alerts-security.alerts-default"
+    settings.ELASTICSEARCH_ALERTS_WRITE_BACK = True
+    said = StringIO()
+    with pytest.raises(CommandError, match=r"^1 thing needs"):
+        call_command("elasticsearch", "check", stdout=said)
+    lines = [line.split(maxsplit=1) for line in said.getvalue().splitlines()]
+    assert ["left", "out         tiers data_frozen: rules do not see events there"] in lines
+    assert ["MAY", "NOT: read, write on .internal.alerts-security.alerts-default"] in lines
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (
+            "http://127.0.0.1:9",
+            r"^The cluster could not be reached: no connection \(127\.0\.0\.1:9: .* refused",
+        ),
+        ("https://{front}", r"speaks no TLS\. ELASTICSEARCH_URL says https"),
+    ],
+)
+def test_check_of_what_is_not_there_is_one_sentence(deployment, settings, monkeypatch, url, says):
+    settings.ELASTICSEARCH_URL = url.format(front=deployment.front.url.removeprefix("http://"))
+    with pytest.raises(CommandError, match=says) as told:
+        manage("check")
+    assert str(told.value).count("ELASTICSEARCH_URL") == 1
+
+
+def test_check_without_a_credential_says_what_to_do(deployment, settings):
+    settings.ELASTICSEARCH_CREDENTIALS = dict.fromkeys(settings.ELASTICSEARCH_CREDENTIALS, NO_CREDENTIAL)
+    with pytest.raises(CommandError, match=r"^No credential is set\. .*setup --print"):
+        manage("check")
+
+
 def test_check_ends_with_what_needs_to_be_put_right(deployment, settings):
     settings.ELASTICSEARCH_CREDENTIALS["pivot"] = {**settings.ELASTICSEARCH_CREDENTIALS["write"]}
-    with pytest.raises(CommandError, match=r"things need to be put right"):
+    with pytest.raises(CommandError, match=r"^1 thing needs to be put right"):
         manage("check")
 
 
@@ -151,13 +186,14 @@ def test_more_rights_than_needed_are_told(deployment, settings, for_shipped_rule
     settings.ELASTICSEARCH_CREDENTIALS["detect"] = settings.ELASTICSEARCH_CREDENTIALS["setup"]
     said = manage("check")
     assert "may too: " in said
-    assert "manage_security in the cluster" in said
+    assert "manage_index_templates, monitor, manage_security in the cluster" in said
 
 
 def test_setup_prints_what_to_make_and_says_what_it_lacks(deployment, settings):
     said = manage("setup", "--print")
     assert "PUT /_index_template/casewright-alerts" in said
     assert "PUT /_security/role/casewright_detect" in said
+    assert "# `encoded` of the answer is ELASTICSEARCH_DETECT_API_KEY.\nPOST /_security/api_key" in said
     settings.ELASTICSEARCH_CREDENTIALS["setup"] = settings.ELASTICSEARCH_CREDENTIALS["write"]
     with pytest.raises(CommandError, match=r"may not install index templates .*setup --print"):
         manage("setup")

@@ -60,6 +60,8 @@ class Cluster:
 
     patterns: all telemetry of the deployment, which pivots search. tiers_left_out: data tiers that rules do
     not read (`data_frozen`). risks_accepted: both settings that allow an unprotected connection are there.
+    alerts_index: where Elastic Security's alerts are read, "" where they are not; writes_back: their status
+    is written there too.
     """
 
     urls: tuple[str, ...]
@@ -71,6 +73,8 @@ class Cluster:
     risks_accepted: bool = False
     timeout_seconds: int = TIMEOUT_SECONDS
     tiers_left_out: tuple[str, ...] = ()
+    alerts_index: str = ""
+    writes_back: bool = False
 
     @property
     def identity(self) -> str:

@@ -1,6 +1,6 @@
 """What a cluster is and allows, looked at from outside: for `manage.py elasticsearch check`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,7 @@ TOO_MUCH_CLUSTER = ("all", "manage_security", "manage_index_templates", "monitor
 class Rights:
     """What one credential is and may do. error: why it could not be told; nothing else is known then.
 
-    granted, missing: `privilege on pattern` of what it needs; beyond: what it may although it need not.
+    granted, missing: what it needs, as `privileges on patterns`; beyond: what it may although it need not.
     """
 
     access: Access
@@ -41,9 +41,18 @@ class PatternMatch:
     error: str = ""
 
 
+def reach(connection: Connection) -> None:
+    """Raise StoreError if nothing answers: then there is nothing else to ask."""
+    try:
+        connection.ask("be reached", connection.client(Access.DETECT, "check").security.authenticate)
+    except StoreError:
+        if connection.breaker.failures:
+            raise
+
+
 def rights(connection: Connection, access: Access) -> Rights:
     """Ask the cluster what a credential may do. Raises nothing."""
-    wanted = needs(access, connection.cluster.patterns)
+    wanted = needs(access, connection.cluster)
     client = connection.client(access, "check")
     try:
         who = connection.ask("be reached", client.security.authenticate).body
@@ -67,19 +76,26 @@ def _told(access: Access, user: str, answer: dict[str, Any], wanted: dict[str, t
         for privilege, allowed in privileges.items()
     }
     asked = [(privilege, pattern) for pattern, privileges in wanted.items() for privilege in privileges]
-    more = [
-        f"{one} on {pattern}"
-        for (one, pattern), allowed in held.items()
-        if allowed and (one, pattern) not in asked
-    ]
-    more += [f"{one} in the cluster" for one, allowed in answer.get("cluster", {}).items() if allowed]
+    more = [pair for pair, allowed in held.items() if allowed and pair not in asked]
+    cluster = [one for one, allowed in answer.get("cluster", {}).items() if allowed]
     return Rights(
         access,
         user,
-        granted=tuple(f"{one} on {pattern}" for one, pattern in asked if held.get((one, pattern))),
-        missing=tuple(f"{one} on {pattern}" for one, pattern in asked if not held.get((one, pattern))),
-        beyond=tuple(more),
+        granted=_grouped(pair for pair in asked if held.get(pair)),
+        missing=_grouped(pair for pair in asked if not held.get(pair)),
+        beyond=(*_grouped(more), *([f"{', '.join(cluster)} in the cluster"] if cluster else [])),
     )
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """`read, write on logs-*, winlogbeat-*`: patterns with the same privileges in one phrase."""
+    by_pattern: dict[str, list[str]] = {}
+    for privilege, pattern in pairs:
+        by_pattern.setdefault(pattern, []).append(privilege)
+    by_privileges: dict[str, list[str]] = {}
+    for pattern, privileges in by_pattern.items():
+        by_privileges.setdefault(", ".join(privileges), []).append(pattern)
+    return tuple(f"{privileges} on {', '.join(names)}" for privileges, names in by_privileges.items())
 
 
 def matches(connection: Connection, patterns: Sequence[str]) -> list[PatternMatch]:

@@ -9,6 +9,7 @@ from elasticsearch import ApiError, UnsupportedProductError
 
 from detections.errors import CasewrightError, SearchTimeoutError, StoreError
 
+_CONNECTION = re.compile(r"HTTPS?Connection\(host='([^']*)', port=(\d+)\)")
 _UNKNOWN = re.compile(r"Unknown column \[([^\]]+)\]")
 BUSY = (429, 502, 503, 504)
 
@@ -53,6 +54,8 @@ def is_worth_another_try(error: Exception) -> bool:
 
 
 def _transport(error: Exception) -> str:
+    if isinstance(error, TlsError) and "WRONG_VERSION" in error.message:
+        return "what answers there speaks no TLS. ELASTICSEARCH_URL says https: check its port and scheme."
     if isinstance(error, TlsError):
         return (
             f"its certificate was not accepted ({error.message}). Name the authority that signed it with "
@@ -65,8 +68,15 @@ def _transport(error: Exception) -> str:
     if isinstance(error, UnsupportedProductError):
         return "what answers there is no Elasticsearch. Check ELASTICSEARCH_URL."
     if isinstance(error, NoConnectionError):
-        return f"no connection ({error.message}). Check that it runs and that ELASTICSEARCH_URL names it."
+        return (
+            f"no connection ({_CONNECTION.sub(_address, error.message)}). Check that it runs and that "
+            "ELASTICSEARCH_URL names it, with https if it wants TLS."
+        )
     return f"{type(error).__name__}: {error}"
+
+
+def _address(found: re.Match[str]) -> str:
+    return f"{found[1]}:{found[2]}"
 
 
 def _api(error: ApiError, what: str) -> CasewrightError:

@@ -1,6 +1,7 @@
-"""Install the index templates of our streams, and say which roles and keys to make."""
+"""Install the index templates of our streams, and say which keys or roles to make."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -37,16 +38,33 @@ def install(cluster: Cluster) -> list[str]:
     return list(templates())
 
 
-def instructions(patterns: Sequence[str], *, templates_too: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Requests for an admin's console: what line, which body."""
-    if templates_too:
-        for name, body in templates().items():
-            yield f"PUT /_index_template/{name}", body
-    for access in Access:
-        yield f"PUT /_security/role/casewright_{access.value}", role(access, patterns)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for an admin's console. says: what it is for."""
+
+    says: str
+    line: str
+    body: dict[str, Any]
+
+
+def template_requests() -> Iterator[Request]:
+    """Those that `install` sends."""
+    for name, body in templates().items():
+        yield Request(f"Data streams {body['index_patterns'][0]}.", f"PUT /_index_template/{name}", body)
+
+
+def key_requests(cluster: Cluster) -> Iterator[Request]:
+    """An API key for each purpose, with its own least role."""
     for access in Access:
         name = f"casewright_{access.value}"
-        yield (
-            "POST /_security/api_key",
-            {"name": name, "expiration": KEY_EXPIRES, "role_descriptors": {name: role(access, patterns)}},
-        )
+        body = {"name": name, "expiration": KEY_EXPIRES, "role_descriptors": {name: role(access, cluster)}}
+        setting = f"ELASTICSEARCH_{access.value.upper()}_API_KEY"
+        yield Request(f"`encoded` of the answer is {setting}.", "POST /_security/api_key", body)
+
+
+def role_requests(cluster: Cluster) -> Iterator[Request]:
+    """A role for each purpose, where users sign in with names and passwords."""
+    for access in Access:
+        name = access.value.upper()
+        says = f"For ELASTICSEARCH_{name}_USER and ELASTICSEARCH_{name}_PASSWORD."
+        yield Request(says, f"PUT /_security/role/casewright_{access.value}", role(access, cluster))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from detections.stores.elasticsearch.connection import Access
+from detections.stores.elasticsearch.connection import Access, Cluster
 
 COPIES_NAME = "logs-casewright.alerts"
 COPIES = f"{COPIES_NAME}-*"
@@ -12,6 +12,7 @@ CANARY_NAME = "logs-casewright.canary"
 CANARY_STREAM = f"{CANARY_NAME}-default"
 READ = ("read", "view_index_metadata")
 CREATE = ("create_doc", "auto_configure")
+UPDATE = ("read", "write")
 KEY_EXPIRES = "90d"
 # Above those of Elastic's own templates for logs-*, and of what most people put over them.
 PRIORITY = 700
@@ -68,28 +69,38 @@ def _template(pattern: str, properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def needs(access: Access, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def needs(access: Access, cluster: Cluster) -> dict[str, tuple[str, ...]]:
     """The privileges of an access, by index pattern: these and no others."""
     if access is Access.WRITE:
-        return {COPIES: CREATE}
+        return {COPIES: CREATE, **({_behind(cluster.alerts_index): UPDATE} if cluster.writes_back else {})}
     if access is Access.CANARY:
         return {f"{CANARY_NAME}-*": CREATE}
-    return dict.fromkeys((one for one in patterns if ":" not in one and not one.startswith("-")), READ)
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(
+        (one for one in cluster.patterns if ":" not in one and not one.startswith("-")), READ
+    )
+    if access is Access.PIVOT and cluster.alerts_index:
+        found[cluster.alerts_index] = READ
+    return found
 
 
-def role(access: Access, patterns: Sequence[str]) -> dict[str, Any]:
+def _behind(alerts_index: str) -> str:
+    """The indices behind an alias of Elastic Security: documents are updated there."""
+    return f".internal{alerts_index}" if alerts_index.startswith(".alerts-") else alerts_index
+
+
+def role(access: Access, cluster: Cluster) -> dict[str, Any]:
     """A role for one access, as `PUT /_security/role/NAME` takes it; also the role descriptor of a key."""
     indices: dict[tuple[str, ...], list[str]] = {}
-    for pattern, privileges in needs(access, patterns).items():
+    for pattern, privileges in needs(access, cluster).items():
         indices.setdefault(privileges, []).append(pattern)
     found: dict[str, Any] = {
         "cluster": [],
         "indices": [{"names": names, "privileges": list(given)} for given, names in indices.items()],
     }
-    if remote := _remote(patterns) if access in (Access.DETECT, Access.PIVOT) else {}:
+    if remote := _remote(cluster.patterns) if access in (Access.DETECT, Access.PIVOT) else {}:
         found["remote_indices"] = [
-            {"clusters": [cluster], "names": names, "privileges": [*READ, "read_cross_cluster"]}
-            for cluster, names in remote.items()
+            {"clusters": [name], "names": names, "privileges": [*READ, "read_cross_cluster"]}
+            for name, names in remote.items()
         ]
     return found
 

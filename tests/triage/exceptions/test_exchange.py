@@ -185,11 +185,8 @@ def test_what_kibana_can_not_say_is_not_written(rule, analyst):
         exception_states.draft(made, actor=analyst)
     items = ExceptionItem.objects.order_by("pk")
     done = export_items(items, actor=analyst)
-    assert [json.loads(line).get("item_id") for line in done.lines] == [
-        None,
-        f"casewright-{items[0].number}",
-        None,
-    ]
+    written = [json.loads(line).get("item_id") for line in done.lines]
+    assert written == [None, f"casewright-EX-{items[0].pk}", None]
     assert done.refused[0].reason == (
         "It speaks of child process: in Kibana an exception sees one event, and nothing around it."
     )

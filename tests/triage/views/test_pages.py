@@ -70,7 +70,7 @@ def test_a_stretch_outside_of_the_picture_is_not_drawn():
 
 def test_first_steps_say_what_this_version_can_not_do(as_admin):
     shown = " ".join(as_admin.get("/next-steps/").text.split())
-    assert "Searching an Elasticsearch cluster is not part of this version" in shown
+    assert "Events that are in an Elasticsearch already stay there" in shown
     assert "Load the shipped one" in shown
 
 
