@@ -140,13 +140,29 @@ class Stand:
         """One match's events reach the store, and the rules are due: what the end of an import does."""
         self.driver.call("attack", entity)
 
-    def page_seconds(self) -> float:
+    def send_attack_of(self, sequences: int) -> None:
+        """So many matches at once, each of a process of its own."""
+        self.driver.call("attack", "burst", sequences)
+
+    def page_seconds(self, path: str = "/", cookie: str = "") -> float:
         """How long a page takes that asks the database."""
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Cookie": cookie})
         begin = time.monotonic()
-        with urllib.request.urlopen(f"http://{self.address}/", timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 200
+            assert not cookie or "sign-in" not in answer.url, "the session does not count"
             answer.read()
         return time.monotonic() - begin
+
+    def memory(self, name: str) -> int:
+        """MiB that a process and its children hold now, what they share counted once for each."""
+        pids, total = [self.processes[name].pid], 0
+        while pids:
+            folder = Path("/proc") / str(pids.pop())
+            with contextlib.suppress(OSError):
+                total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                pids += [int(pid) for pid in (folder / "task" / folder.name / "children").read_text().split()]
+        return total >> 20
 
     def wait_for_cases(self, wanted: int, *, seconds: float = 120) -> float:
         """Seconds until this many cases are open. What ended meanwhile is started again."""

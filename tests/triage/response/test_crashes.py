@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import IntegrityError
 from django.utils import timezone
 
 from detections import invariants, outbox
@@ -87,6 +88,13 @@ def test_an_action_is_done_at_most_once_and_its_state_is_right(seed, make_case, 
         action.refresh_from_db()
         assert (action.state, len(target.done)) == ("succeeded", 1)
     assert list(invariants.broken()) == []
+
+
+def test_no_two_actions_have_one_key(make_case, analyst, lead):
+    scripted()
+    action, other = approved(make_case(), analyst, lead), approved(make_case(2), analyst, lead)
+    with pytest.raises(IntegrityError):
+        type(other).objects.filter(pk=other.pk).update(idempotency_key=action.idempotency_key)
 
 
 def test_what_is_unknown_is_asked_for_and_never_repeated(make_case, analyst, lead, monkeypatch):
