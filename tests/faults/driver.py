@@ -3,12 +3,16 @@
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import django
@@ -43,9 +47,21 @@ assert app is current_app or app
 UNDER_TEST = "mshta"
 
 
-def prepare() -> None:
-    """Tables, and one enabled rule whose telemetry settles at once."""
-    call_command("migrate", verbosity=0)
+def prepare(template: str) -> None:
+    """Tables, and one enabled rule whose telemetry settles at once.
+
+    template: where an SQLite database with its tables lies, or is to be left for the next one.
+    """
+    if connection.vendor != "sqlite":
+        call_command("migrate", verbosity=0)
+    elif not Path(template).exists():
+        call_command("migrate", verbosity=0)
+        with closing(sqlite3.connect(template)) as kept:
+            connection.ensure_connection()
+            connection.connection.backup(kept)
+    else:
+        connections.close_all()
+        shutil.copy(template, settings.DATABASES["default"]["NAME"])
     rule = make_rule(enabled=False, settle_seconds=0, interval_seconds=30, lookback_seconds=540)
     schedules.set_enabled(rule, True, actor=system("fault test"))
 

@@ -1,11 +1,14 @@
 """Real processes around one database: broker, workers and beats that a test may kill, a driver to ask."""
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ from typing import Any
 from tests.instance import ROOT, wait_for
 
 READY = "ready"
+# A database with its tables, made by the first stand of a session and copied by the others.
+TEMPLATES = Path(tempfile.mkdtemp(prefix="casewright-template-"))
+atexit.register(shutil.rmtree, TEMPLATES, ignore_errors=True)
 
 
 class Driver:
@@ -82,7 +88,7 @@ class Stand:
         self.data.mkdir(parents=True)
         self.driver = Driver(self.environment)
         try:
-            self.driver.call("prepare")
+            self.driver.call("prepare", str(TEMPLATES / "migrated.sqlite3"))
             self.start("broker")
             for kind, wanted in self._numbers.items():
                 for index in range(wanted):
