@@ -15,8 +15,8 @@ from tests.faults import IS_FULL
 from triage import response_running
 from triage.response_actions import retry
 
-pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = 100 if IS_FULL else 20
+pytestmark = pytest.mark.django_db
+ROUNDS = 100 if IS_FULL else 10
 MOMENTS = ["before_begin", "before_send", "after_send", "before_store", "after_store", "never"]
 
 
@@ -116,6 +116,7 @@ def test_what_is_unknown_is_asked_for_and_never_repeated(make_case, analyst, lea
     assert (action.state, target.sent, target.asked) == ("succeeded", [action.send_key], [action.send_key])
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_twenty_who_decide_at_once_one_wins(make_case, analyst):
     """100 rounds by `make faults`."""
     from concurrent.futures import ThreadPoolExecutor
