@@ -154,8 +154,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
-# The admin shows times as the pages do: UTC on a 24-hour clock.
-DATETIME_FORMAT = "Y-m-d H:i:s"
+# The admin shows times as the pages do.
+FORMAT_MODULE_PATH = ["config.formats"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"

@@ -1,5 +1,6 @@
 """The admin of detection: schedules are edited here and nowhere else; all the rest is read."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -43,6 +44,14 @@ else:
 CLUSTER = "In the cluster"
 
 
+class ShippedFilter(admin.BooleanFieldListFilter):
+    """In words: by where a rule came from."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.title = "shipped with Casewright"
+
+
 @admin.register(Rule)
 class RuleAdmin(RuleBase):
     """A rule comes from its file; its schedule and whether it is enabled are the admin's."""
@@ -53,12 +62,12 @@ class RuleAdmin(RuleBase):
         "severity",
         "type",
         "enabled",
-        "interval",
-        "lookback",
-        "lag_tolerance",
+        "runs_every",
+        "look_back",
+        "tolerance",
         "last_run_at",
     ]
-    list_filter = ["enabled", "severity", "type", "is_shipped"]
+    list_filter = ["enabled", "severity", "type", ("is_shipped", ShippedFilter)]
     search_fields = ["name", "rule_id"]
     list_select_related = ["current"]
     readonly_fields = [
@@ -91,26 +100,50 @@ class RuleAdmin(RuleBase):
             },
         ),
         (CLUSTER, {"fields": ["true_up", "clock_repaired"]}),
-        ("Searched so far", {"fields": ["covered_until", "mark", "last_run_at", "due_since"]}),
+        (
+            "Searched so far",
+            {
+                "fields": ["covered_until", "mark", "last_run_at", "due_since"],
+                "description": (
+                    "Searched is what lies before <em>covered until</em> and came in a batch up to number "
+                    "<em>mark</em>, except what the coverage gaps list. <em>Due since</em> is when telemetry "
+                    "came that is to be searched before the schedule says so. All times are UTC."
+                ),
+            },
+        ),
     ]
     actions = None
 
     class Media:
         js = ["js/rule_form.js"]
+        css = {"all": ["admin.css"]}
 
     def get_fieldsets(self, request: HttpRequest, obj: Rule | None = None) -> Any:
         """What concerns a cluster is asked only where there is one."""
         shown = super().get_fieldsets(request, obj)
         return [one for one in shown if settings.ELASTICSEARCH_URL or one[0] != CLUSTER]
 
+    @admin.display(description="runs every", ordering="interval_seconds")
+    def runs_every(self, rule: Rule) -> str:
+        return schedules.said(rule.interval)
+
+    @admin.display(description="look-back", ordering="lookback_seconds")
+    def look_back(self, rule: Rule) -> str:
+        return schedules.said(rule.lookback)
+
     @admin.display(description="lag tolerance")
-    def lag_tolerance(self, rule: Rule) -> str:
+    def tolerance(self, rule: Rule) -> str:
         """How late an event may arrive and still surely be found."""
         tolerance = schedules.tolerance_of(rule)
         if tolerance is None:
             return "unknown: no version"
-        shown = f"-{-tolerance}" if tolerance.total_seconds() < 0 else str(tolerance)
-        return f"{shown}. {schedules.tolerance_sentence(tolerance)}"
+        short = tolerance < schedules.SHORT_TOLERANCE
+        return f"{'-' * (tolerance < timedelta())}{schedules.said(abs(tolerance))}{', too short' * short}"
+
+    @admin.display(description="lag tolerance")
+    def lag_tolerance(self, rule: Rule) -> str:
+        """The same in a sentence."""
+        return schedules.tolerance_sentence(schedules.tolerance_of(rule))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
         # Its schedule is the canary's own.

@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import ParamSpec, cast
+from typing import Any, ParamSpec, cast
 
+import redis
 from celery import current_app, shared_task
 from django.db import transaction
 
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 10.0
 EXPIRES_SECONDS = 60
+SOCKET = "redis+socket://"
 
 _lock = threading.Lock()
 _silent_until = 0.0
@@ -45,6 +47,25 @@ def nudge(name: str) -> None:
     thread = threading.Thread(target=_send, args=(name, _lock), name="nudge", daemon=True)
     thread.start()
     thread.join(PATIENCE_SECONDS)
+
+
+def waiting() -> int | None:
+    """How many messages the broker holds; None where it does not say so within two seconds."""
+    url = str(current_app.conf.broker_url or "")
+    if not url.startswith("redis"):
+        return None
+    patience: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
+    client = (
+        redis.Redis(unix_socket_path=url.removeprefix(SOCKET), **patience)
+        if url.startswith(SOCKET)
+        else redis.Redis.from_url(url, **patience)
+    )
+    try:
+        return int(cast("int", client.llen(current_app.conf.task_default_queue)))
+    except redis.RedisError:
+        return None
+    finally:
+        client.close()
 
 
 def _send(name: str, held: threading.Lock) -> None:

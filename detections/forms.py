@@ -31,9 +31,9 @@ class RuleForm(RuleFormBase):
         ]
         widgets = {"version": forms.HiddenInput}
         labels = {
-            "interval_seconds": "runs every (seconds)",
-            "lookback_seconds": "look-back (seconds)",
-            "settle_seconds": "settle time (seconds)",
+            "interval_seconds": "Runs every (seconds)",
+            "lookback_seconds": "Look-back (seconds)",
+            "settle_seconds": "Settle time (seconds)",
         }
         help_texts = {
             "lookback_seconds": "How late events may come and still be matched; at least the interval.",

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from detections import heartbeat, integrity, journal, lease, windows
+from detections import broker, heartbeat, integrity, journal, lease, memory, windows
 from detections.alerts import alert_id
 from detections.enums import OutboxState, RunStatus, RunTrigger
 from detections.errors import CasewrightError
@@ -27,12 +27,17 @@ from detections.models import (
     Rule,
     RuleRun,
 )
+from detections.run import ROUTE_ALERTS
 from detections.wake import LEASE
 
 log = logging.getLogger(__name__)
 
 STUCK_AFTER = timedelta(hours=1)
-
+# A burst of ten thousand alerts asks for about a thousand rows; beat sends twenty messages a minute.
+MOST_ROWS_WAITING = 20_000
+MOST_MESSAGES = 10_000
+MOST_MEMORY = 2 * 1024**3
+NAMED = 20
 
 Check = Callable[[], Iterator[str]]
 NAME = "invariants"
@@ -114,6 +119,17 @@ def newest_broken() -> list[str]:
     return kept.split() if kept else []
 
 
+@invariant("I1", "an alert is on its way to a case until it has one")
+def unrouted_alerts_are_on_their_way() -> Iterator[str]:
+    """I1: an alert that is not routed has a row of the outbox that will route it."""
+    waiting = list(Alert.objects.unrouted().values_list("pk", flat=True)[:NAMED])
+    if not waiting or OutboxRow.objects.filter(kind=ROUTE_ALERTS, state=OutboxState.PENDING).exists():
+        return
+    # Routed meanwhile, by the row that is done now?
+    for pk in Alert.objects.unrouted().filter(pk__in=waiting).values_list("pk", flat=True):
+        yield f"Alert {pk} has no case, and nothing in the outbox will route it."
+
+
 @invariant("I2", "a match is one alert")
 def one_alert_a_match() -> Iterator[str]:
     """I2: an alert's id derives from its events, and is there once."""
@@ -182,3 +198,18 @@ def runs_say_what_happened() -> Iterator[str]:
     if not held.exists():
         for run in RuleRun.objects.unfinished().exclude(trigger=RunTrigger.BACK):
             yield f"Run {run.pk} of {run.rule.name} is left running; the next wake closes it."
+
+
+@invariant("I12", "queues and memory are bounded")
+def what_waits_is_bounded() -> Iterator[str]:
+    """I12: outbox, broker and workers hold no more than they should. A broker that is silent is no news here:
+    the signs of life tell."""
+    rows = OutboxRow.objects.filter(state=OutboxState.PENDING).count()
+    if rows > MOST_ROWS_WAITING:
+        yield f"The outbox holds {rows} rows that wait, more than {MOST_ROWS_WAITING}."
+    messages = broker.waiting() or 0
+    if messages > MOST_MESSAGES:
+        yield f"The broker holds {messages} messages, more than {MOST_MESSAGES}: no worker takes them."
+    for name, size in memory.noted().items():
+        if size > MOST_MEMORY:
+            yield f"{name} holds {size >> 20} MiB, more than {MOST_MEMORY >> 20}."

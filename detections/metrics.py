@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from detections import health
+from detections import health, memory
 from detections.enums import OutboxState, RunStatus
 from detections.models import (
     Alert,
@@ -83,10 +83,15 @@ def _store() -> Iterator[Metric]:
 
 
 def _life(now: datetime) -> Iterator[Metric]:
-    seen = {beat.name: beat.seen_at for beat in Heartbeat.objects.all()}
+    rows = Heartbeat.objects.exclude(name__startswith=memory.PREFIX)
+    seen = {row.name: row.seen_at for row in rows}
     ages = {name: (now - seen_at).total_seconds() for name, seen_at in seen.items()}
     missing = {name: float("inf") for name in health.PROCESSES if name not in seen}
     yield _by("heartbeat_age_seconds", "Age of the last sign of life.", "process", ages | missing)
+    held: dict[str, float] = {name: float(size) for name, size in memory.noted().items()}
+    if (own := memory.resident()) is not None:
+        held["web"] = float(own)
+    yield _by("memory_bytes", "Resident memory: workers by their hosts, and who answers.", "process", held)
     found = Canary.objects.filter(found_at__isnull=False).first()
     if found is not None and found.latency_seconds is not None:
         yield gauge("canary_latency_seconds", "From sent to alert, newest canary.", found.latency_seconds)

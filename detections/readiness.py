@@ -15,8 +15,9 @@ from detections.models import Rule
 def reasons(*, now: datetime | None = None) -> list[str]:
     """Why detection is not ready, in words; empty when it is. Names no rule: anybody may ask.
 
-    Not ready: a database or store that does not answer, no sign of life from beat or a worker, and an
-    enabled rule whose coverage ends further back than its interval, settle time and a margin allow.
+    Not ready: a database or store that does not answer, beat or workers that are starting or give no sign
+    of life, and an enabled rule whose coverage ends further back than its interval, settle time and a margin
+    allow.
     """
     now = now or timezone.now()
     try:
@@ -27,7 +28,9 @@ def reasons(*, now: datetime | None = None) -> list[str]:
 
 def _reasons(now: datetime) -> Iterator[str]:
     for sign in health.signs(now=now):
-        if not sign.is_alive:
+        if sign.is_starting:
+            yield f"Starting: {sign.name} has given no sign of life yet since the start."
+        elif not sign.is_alive:
             seen = f"last seen {sign.seen_at:%Y-%m-%d %H:%M:%S} UTC" if sign.seen_at else "never seen"
             yield f"No sign of life from {sign.name}: {seen}."
     try:

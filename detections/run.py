@@ -237,8 +237,7 @@ def _commit(job: _Job, search: RuleSearch, *, actor: Actor, now: datetime) -> No
     run.save()
     if stored.new or stored.upgraded:
         outbox.put(ROUTE_ALERTS, f"{ROUTE_ALERTS}:run:{run.pk}", run.pk)
-    if job.gap is None:
-        superseding.ask(run, search.query)
+    superseding.ask(run, search.query)
     if stored.new:
         alert_copies.ask(run)
         journal.record(

@@ -2,7 +2,11 @@
 
 The match stays, since somebody may have worked on it; what stands in its place is stored beside it. An alert
 is marked only if a search over all of its events, by the version that found it, no longer gives it, and only
-while the store still holds these events: what is deleted or unreadable proves nothing.
+while the store still holds these events: what is deleted or unreadable proves nothing. What a segment held is
+looked at when it can be read again, since that fills a gap.
+
+Whether a sequence stands is decided by the events between its first and its last one, with or without a
+maxspan. Without one, what stands in its place is found as far as the rule's look-back reaches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -67,10 +71,11 @@ def deliver_marks(run_id: int | None) -> None:
 def mark(run: RuleRun, *, actor: Actor) -> int:
     """Search around each candidate again, and mark those that no longer match. Returns how many."""
     query = parse(run.rule_version.query)
-    if not isinstance(query, SequenceQuery) or query.maxspan is None or query.pipes:
+    if not isinstance(query, SequenceQuery) or query.pipes:
         return 0
     spans = sorted(map(_span, candidates(run, query).iterator(chunk_size=500)), key=lambda one: one.after)
-    gone = [span.alert.pk for group in _together(spans, query.maxspan) for span in _gone(run, query, group)]
+    reach = query.maxspan or timedelta()
+    gone = [span.alert.pk for group in _together(spans, reach) for span in _gone(run, query, group)]
     return _mark(run, gone, actor) if gone else 0
 
 
@@ -90,7 +95,7 @@ def candidates(run: RuleRun, query: Query) -> AlertQuerySet:
 
 
 def _new_telemetry(run: RuleRun) -> list[tuple[datetime, datetime]]:
-    """The ranges of event time of the batches that the run was the first to search."""
+    """The ranges of event time of the batches that the run was the first to search, in a gap too."""
     batches = Segment.objects.filter(ingest__gt=run.mark_from, ingest__lte=run.mark_to).order_by()
     if batches.count() <= MOST_SEGMENTS:
         return list(batches.values_list("min_timestamp", "max_timestamp"))
@@ -99,8 +104,8 @@ def _new_telemetry(run: RuleRun) -> list[tuple[datetime, datetime]]:
 
 
 def _can_be_superseded(query: Query) -> bool:
-    """Sequences within a span. One event stands for itself; a pipe's answer depends on where one looks."""
-    return isinstance(query, SequenceQuery) and query.maxspan is not None and not query.pipes
+    """Sequences. One event stands for itself; a pipe's answer depends on where one looks."""
+    return isinstance(query, SequenceQuery) and not query.pipes
 
 
 def _span(alert: Alert) -> _Span:

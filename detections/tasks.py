@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from detections import heartbeat, outbox, run, store_upkeep
+from detections import heartbeat, memory, outbox, run, store_upkeep
 from detections import wake as waking
 from detections.actors import system
 from detections.broker import task
@@ -43,6 +43,7 @@ def prune() -> None:
 def worker_heartbeat() -> None:
     """A worker does work."""
     heartbeat.beat("worker", socket.gethostname())
+    memory.note("worker")
 
 
 @task(store_upkeep.COMPACT_TASK)

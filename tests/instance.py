@@ -1,5 +1,6 @@
 """A real instance in a folder of its own: `manage.py up` with its broker, worker, beat and web server."""
 
+import json
 import os
 import re
 import signal
@@ -51,6 +52,7 @@ class Instance:
         self.url = ""
         self.links: dict[str, str] = {}
         self.lines: list[str] = []
+        self._asker: subprocess.Popen[str] | None = None
 
     def start(self) -> "Instance":
         command = [sys.executable, "manage.py", "up", "--port", str(free_port())]
@@ -92,6 +94,7 @@ class Instance:
             self.kill()
 
     def kill(self) -> None:
+        self._dismiss()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -112,12 +115,30 @@ class Instance:
         return done.stdout
 
     def ask(self, expression: str) -> str:
-        """The value of an expression over the instance's models, printed by its own Python."""
-        text = (
-            "from detections.models import *; from triage.models import *; from triage.enums import *;"
-            f" print({expression})"
-        )
-        return self.manage("shell", "--no-imports", "--command", text).strip()
+        """The value of an expression over the instance's models, by a Python beside it that stays."""
+        if self._asker is None:
+            self._asker = subprocess.Popen(
+                [sys.executable, "-m", "tests.asker"],
+                cwd=ROOT,
+                env={"DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "WARNING", **self.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._asker.stdin
+        assert self._asker.stdout
+        self._asker.stdin.write(json.dumps(expression) + "\n")
+        self._asker.stdin.flush()
+        answer = json.loads(self._asker.stdout.readline() or '{"error": "the asker ended"}')
+        assert "value" in answer, answer["error"]
+        return str(answer["value"])
+
+    def _dismiss(self) -> None:
+        """End the Python that answers `ask`."""
+        if self._asker is not None:
+            self._asker.kill()
+            self._asker.communicate()
+            self._asker = None
 
     @property
     def port(self) -> int:
@@ -125,8 +146,7 @@ class Instance:
 
     @cached_property
     def broker_folder(self) -> Path:
-        code = "from django.conf import settings; print(settings.BROKER_SOCKET.parent)"
-        return Path(self.manage("shell", "--no-imports", "--command", code).strip())
+        return Path(self.ask("__import__('django.conf').conf.settings.BROKER_SOCKET.parent"))
 
     def processes(self) -> dict[int, str]:
         """The command lines of all processes of this instance, by its folder in their environment.
@@ -145,7 +165,8 @@ class Instance:
                     found[int(folder.name)] = command
             except OSError:
                 continue
-        return {pid: command for pid, command in found.items() if command and pid != os.getpid()}
+        own = {os.getpid(), self._asker.pid if self._asker else 0}
+        return {pid: command for pid, command in found.items() if command and pid not in own}
 
     def process_of(self, word: str) -> int:
         """The process whose command line has the word; of a parent and its children, the parent."""

@@ -6,10 +6,10 @@ from django.db.models import Count, F
 
 from detections.invariants import invariant
 from detections.models import Alert, JournalEntry
-from triage import cases, exception_integrity
+from triage import attachments, cases, exception_integrity, verification
 from triage.enums import CaseStatus, QuestionState
 from triage.evidence import is_unchanged
-from triage.models import Answer, Case, CaseMerge, GateOverride, PivotRun, ResponseAction
+from triage.models import Answer, Attachment, Case, CaseMerge, GateOverride, PivotRun, ResponseAction
 
 
 @invariant("I1", "a routed alert is in a case, hidden by an exception, or a canary's")
@@ -47,6 +47,22 @@ def evidence_is_unchanged() -> Iterator[str]:
     for run in PivotRun.objects.exclude(sha256="").iterator(chunk_size=200):
         if not is_unchanged(run):
             yield f"Pivot {run.pk} ({run.label}) of case {run.case_id}: its evidence was changed."
+
+
+@invariant("I6", "files of cases have the hashes under which they were kept")
+def files_are_unchanged() -> Iterator[str]:
+    for file in Attachment.objects.order_by("sha256").iterator(chunk_size=200):
+        if not attachments.is_unchanged(file):
+            yield f"The file {file.name} of CW-{file.case_id} was changed, or is gone."
+
+
+@invariant("I7", "a case stands as its journal tells, and was opened once")
+def cases_stand_as_their_journals_tell() -> Iterator[str]:
+    opened = JournalEntry.objects.filter(verb="case_opened").order_by().values("stream__name")
+    for row in opened.annotate(there=Count("pk")).filter(there__gt=1):
+        yield f"{row['stream__name']}: its journal says {row['there']} times that it was opened."
+    for case in Case.objects.order_by("pk").iterator(chunk_size=200):
+        yield from verification.differences(case)
 
 
 @invariant("I8", "a closed case has a reason, and a gate that allowed it or a lead's override")

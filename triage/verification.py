@@ -35,7 +35,7 @@ def verify_case(case: Case) -> Iterator[str]:
         yield f"{case.stream}: the chain is missing."
     else:
         yield from chains.verify(stream)
-        yield from _told(case)
+        yield from differences(case)
     yield from anchors.faults(case.stream)
     yield from _evidence(case)
     yield from _files(case)
@@ -48,7 +48,7 @@ def verify_all() -> Iterator[str]:
     for case in Case.objects.order_by("pk").iterator(chunk_size=200):
         if not JournalStream.objects.filter(name=case.stream).exists():
             yield f"{case.stream}: the chain is missing."
-        yield from _told(case)
+        yield from differences(case)
         yield from _evidence(case)
         yield from _files(case)
     for stream in JournalStream.objects.order_by("pk"):
@@ -104,7 +104,7 @@ def _entries(case: Case) -> list[JournalEntry]:
     return list(JournalEntry.objects.filter(stream__name=case.stream).order_by("number"))
 
 
-def _told(case: Case) -> Iterator[str]:
+def differences(case: Case) -> Iterator[str]:
     """Where the rows of a case say something else than the entries about them."""
     entries = _entries(case)
     status, disposition = _status(case, entries)

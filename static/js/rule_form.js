@@ -41,5 +41,7 @@
     };
     interval.addEventListener("input", show);
     lookback.addEventListener("input", show);
+    // A form that came back holds what was typed, not what is stored.
+    show();
   });
 })();

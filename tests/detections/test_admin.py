@@ -1,5 +1,7 @@
 """The admin of detection: schedules are edited through the rule's form alone."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
@@ -67,8 +69,25 @@ def test_an_edit_over_somebody_else_s_is_refused(signed_in, rule):
     assert Rule.objects.get().max_cases == 50
 
 
+def test_a_rule_is_run_from_its_form(signed_in, rule):
+    text = signed_in.get(page(rule)).text
+    assert f'<form method="post" action="/rules/{rule.pk}/run-now/">' in text
+    answer = signed_in.post(f"/rules/{rule.pk}/run-now/", follow=True)
+    assert "A run was asked for" in answer.text
+
+
+def test_times_are_written_on_a_24_hour_clock(signed_in, rule):
+    Rule.objects.update(covered_until=datetime(2026, 3, 18, 14, 5, 9, tzinfo=UTC))
+    assert "2026-03-18 14:05:09" in signed_in.get(page(rule)).text
+
+
 def test_the_form_shows_the_lag_tolerance(signed_in, rule):
-    assert "0:03:00" in signed_in.get(page(rule)).content.decode()
+    assert (
+        "An event that arrives up to 3 min late is surely found on schedule."
+        in signed_in.get(page(rule)).text
+    )
+    schedules.change_schedule(rule, actor=system("test"), lookback_seconds=320)
+    assert "-40 s, too short" in signed_in.get(reverse("admin:detections_rule_changelist")).text
 
 
 @pytest.mark.parametrize("who", ["ana", "superuser"])

@@ -7,15 +7,23 @@ from hashlib import sha256
 import pytest
 
 from detections import outbox, superseding
-from detections.enums import OutboxState
+from detections.enums import OutboxState, SegmentState
 from detections.errors import StoreError
-from detections.models import Alert, JournalEntry, OutboxRow, RuleVersion
+from detections.models import Alert, JournalEntry, OutboxRow, RuleVersion, Segment
 from detections.stores.base import MappedEvent
 from tests.factories.events import mshta_connection, mshta_start
+from tests.factories.rules import SEQUENCE
+from tests.faults import number
 from tests.faults.histories import History
 
 pytestmark = pytest.mark.django_db
 BEGIN = datetime(2026, 3, 18, tzinfo=UTC)
+
+WITHOUT_MAXSPAN = {
+    "query": SEQUENCE.replace(" with maxspan=1m", ""),
+    "maxspan": None,
+    "lookback_seconds": 6 * 3_600,
+}
 
 
 def event(name, document):
@@ -140,17 +148,27 @@ def test_a_match_that_is_found_again_stands_again(history):
     assert JournalEntry.objects.filter(verb="alerts_restored").count() == 1
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(number(2, 30)))
 def test_marked_is_exactly_what_an_evaluator_over_everything_does_not_find(history, seed):
+    same_as_an_evaluator(history, seed)
+
+
+@pytest.mark.parametrize("seed", range(number(1, 30)))
+def test_without_a_maxspan_too_as_far_as_the_look_back_reaches(store, monkeypatch, seed):
+    """Everything lies within the look-back, so that every match of the evaluator is found."""
+    same_as_an_evaluator(History(store, monkeypatch, BEGIN, **WITHOUT_MAXSPAN), seed)
+
+
+def same_as_an_evaluator(history, seed):
     """Few processes, many events, up to two hours late, clocks ahead, the same moments."""
     chance = random.Random(seed)
     waiting = []
-    for number in range(160):
+    for index in range(160):
         seconds = chance.randrange(0, 3_600, 5)
         make = chance.choice([started, connected])
         late = chance.choice([0, 20, 600, 7_200]) * chance.random() - chance.choice([0, 0, 0, 900])
         arrival = max(BEGIN + timedelta(seconds=seconds + late), BEGIN)
-        waiting.append((arrival, make(seconds, f"e{number}", entity=f"p-{chance.randrange(4)}")))
+        waiting.append((arrival, make(seconds, f"e{index}", entity=f"p-{chance.randrange(4)}")))
     for _ in range(36):
         until = history.now + timedelta(minutes=5)
         step(
@@ -170,16 +188,50 @@ def test_marked_is_exactly_what_an_evaluator_over_everything_does_not_find(histo
     assert marked() == stored - expected
 
 
-def test_a_segment_that_became_unreadable_meanwhile_leaves_it_unknown(history, store, monkeypatch):
+def test_a_match_without_maxspan_is_marked_whose_partner_came_late(store, monkeypatch):
+    history = History(store, monkeypatch, BEGIN, **WITHOUT_MAXSPAN)
+    step(history, started(0, "first"), connected(1_500), minutes=30)
+    [old] = history.stored()
+    step(history, started(1_600, "after"))
+    assert OutboxRow.objects.filter(kind=superseding.KIND).count() == 0
+    step(history, started(900, "second"))
+    mark()
+    assert marked() == {old}
+    assert set(history.stored()) - {old} == history.expected()
+
+
+def test_what_an_unreadable_segment_holds_is_unknown_until_it_can_be_read_again(history, settings):
+    """The segment of the match itself is torn; its events are not found, and may be in it."""
     step(history, started(60, "first"), connected(90))
+    [old] = history.stored()
+    [segment] = Segment.objects.all()
+    file = settings.EVENTS_DIR / segment.path
+    whole = file.read_bytes()
     step(history, started(80, "second"))
-    fetch = type(store).fetch
-
-    def with_a_hole(*arguments):
-        found = fetch(*arguments)
-        found.missing = ("torn.parquet",)
-        return found
-
-    monkeypatch.setattr(type(store), "fetch", with_a_hole)
+    file.write_bytes(b"torn")
+    Segment.objects.filter(pk=segment.pk).update(state=SegmentState.UNREADABLE)
     mark()
     assert marked() == set()
+    file.write_bytes(whole)
+    Segment.objects.filter(pk=segment.pk).update(state=SegmentState.ACTIVE)
+    OutboxRow.objects.filter(kind=superseding.KIND).update(state=OutboxState.PENDING)
+    mark()
+    assert marked() == {old}
+
+
+def test_what_a_segment_held_supersedes_once_its_gap_is_filled(history):
+    step(history, started(60, "first"), connected(90))
+    [old] = history.stored()
+    history.now += timedelta(minutes=5)
+    history.arrive([started(80, "second")])
+    late = Segment.objects.latest("ingest")
+    Segment.objects.filter(pk=late.pk).update(state=SegmentState.UNREADABLE)
+    history.run()
+    mark()
+    assert (history.rule.gaps.get().reason, marked()) == ("store_unavailable", set())
+    Segment.objects.filter(pk=late.pk).update(state=SegmentState.ACTIVE)
+    step(history)
+    mark()
+    assert history.rule.gaps.filter(filled_at__isnull=True).count() == 0
+    assert marked() == {old}
+    assert set(history.stored()) - {old} == history.expected()

@@ -27,8 +27,7 @@ def chromium() -> str | None:
 
 def sign_in(page: Page, instance: Instance, name: str) -> None:
     """By a new one-time link."""
-    printed = instance.manage("sign_in_link", name, "--address", instance.url)
-    sign_in_by(page, printed.split()[-1])
+    sign_in_by(page, instance.ask(f"sign_in_link({name!r}, {instance.url!r})"))
 
 
 def sign_in_by(page: Page, link: str) -> None:

@@ -4,6 +4,7 @@ The quick numbers run with the other tests; FAULTS=full takes those of docs/reli
 """
 
 import os
+from collections.abc import Iterable
 
 import pytest
 
@@ -18,3 +19,9 @@ def number(quick: int, full: int) -> int:
 def databases(*quick: str) -> pytest.MarkDecorator:
     """Both databases in a full run, these in a quick one."""
     return pytest.mark.parametrize("database", ["sqlite", "postgresql"] if IS_FULL else quick, indirect=True)
+
+
+def percentile(seconds: Iterable[float], share: int) -> float:
+    """The value that this share of them, in per cent, does not exceed."""
+    ordered = sorted(seconds)
+    return round(ordered[min(len(ordered) * share // 100, len(ordered) - 1)], 2)

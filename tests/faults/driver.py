@@ -3,12 +3,16 @@
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import django
@@ -17,6 +21,9 @@ django.setup()
 
 from celery import current_app  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
+from django.contrib.auth.models import Group, User  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import close_old_connections, connection, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
@@ -30,17 +37,31 @@ from detections.event_store import event_store  # noqa: E402
 from detections.models import Alert, Lease, OutboxRow, Rule, RuleRun  # noqa: E402
 from detections.models.alert import AlertQuerySet  # noqa: E402
 from tests.factories.events import attack as attack_events  # noqa: E402
-from tests.factories.events import mapped  # noqa: E402
+from tests.factories.events import mapped, mshta_start  # noqa: E402
+from tests.factories.rules import SEQUENCE  # noqa: E402
 from tests.factories.rules import rule as make_rule  # noqa: E402
 from tests.instance import free_port  # noqa: E402
 from triage.models import Case, Occurrence  # noqa: E402
 
 assert app is current_app or app
+UNDER_TEST = "mshta"
 
 
-def prepare() -> None:
-    """Tables, and one enabled rule whose telemetry settles at once."""
-    call_command("migrate", verbosity=0)
+def prepare(template: str) -> None:
+    """Tables, and one enabled rule whose telemetry settles at once.
+
+    template: where an SQLite database with its tables lies, or is to be left for the next one.
+    """
+    if connection.vendor != "sqlite":
+        call_command("migrate", verbosity=0)
+    elif not Path(template).exists():
+        call_command("migrate", verbosity=0)
+        with closing(sqlite3.connect(template)) as kept:
+            connection.ensure_connection()
+            connection.connection.backup(kept)
+    else:
+        connections.close_all()
+        shutil.copy(template, settings.DATABASES["default"]["NAME"])
     rule = make_rule(enabled=False, settle_seconds=0, interval_seconds=30, lookback_seconds=540)
     schedules.set_enabled(rule, True, actor=system("fault test"))
 
@@ -98,8 +119,8 @@ def cases() -> int:
 
 
 def attack_alerts() -> AlertQuerySet:
-    """Those of the rule under test: the canary, which goes on beside it, makes alerts and runs of its own."""
-    return Alert.objects.filter(rule__is_canary=False)
+    """Those of the rule under test: the canary and others go on beside it, and raise alerts of their own."""
+    return Alert.objects.filter(rule__rule_id=UNDER_TEST)
 
 
 def alerts() -> int:
@@ -198,7 +219,7 @@ def run_begins(seconds: float) -> None:
 
 def ledger() -> dict[str, Any]:
     """What can be said of loss and doubling, and what the invariants say."""
-    rule = Rule.objects.get(is_canary=False)
+    rule = Rule.objects.get(rule_id=UNDER_TEST)
     runs = list(rule.runs.filter(status="succeeded").order_by("pk"))
     own = [run for run in runs if not run.filled_gaps.exists()] if hasattr(RuleRun, "filled_gaps") else runs
     own = [run for run in own if run.window_start is not None]
@@ -219,16 +240,49 @@ def ledger() -> dict[str, Any]:
         "outbox_pending": OutboxRow.objects.filter(state="pending", not_before__lte=timezone.now()).count(),
         "broken": list(invariants.broken()),
         "covered_until_age": (timezone.now() - rule.covered_until).total_seconds(),
-        "settled_latencies": [
-            (case.opened_at - case_alert_run_started(case)).total_seconds() for case in Case.objects.all()
-        ],
     }
 
 
-def case_alert_run_started(case: Case) -> datetime:
-    occurrence = Occurrence.objects.filter(case=case).select_related("alert__run").earliest("pk")
-    started: datetime = occurrence.alert.run.started_at
-    return started
+def latencies() -> list[tuple[float, float]]:
+    """Of each case: the seconds since its run began, and since its last event arrived."""
+    found = []
+    for case in Case.objects.order_by("pk"):
+        alert = Occurrence.objects.filter(case=case).select_related("alert__run").earliest("pk").alert
+        arrived = max(datetime.fromisoformat(event["arrived_at"]) for event in alert.events)
+        found.append(tuple((case.opened_at - at).total_seconds() for at in (alert.run.started_at, arrived)))
+    return found
+
+
+def more_rules(number: int) -> None:
+    """Rules beside the one under test, on the same schedule, that find nothing."""
+    for index in range(number):
+        query = SEQUENCE.replace("mshta.exe", f"program-{index}.exe")
+        made = make_rule(f"load-{index}", query=query, enabled=False, settle_seconds=0, interval_seconds=30)
+        schedules.set_enabled(made, True, actor=system("fault test"))
+
+
+def background(number: int) -> None:
+    """Telemetry that no rule looks for, from fifty hosts."""
+    now = datetime.now(UTC) - timedelta(seconds=5)
+    events = [
+        mshta_start(now, host=f"desk-{index % 50}", entity=f"{now:%H%M%S%f}-{index}")
+        for index in range(number)
+    ]
+    for event in events:
+        event["process"]["name"] = "chrome.exe"
+    event_store().append(mapped(*events), batch=f"background:{now.isoformat()}")
+
+
+def sign_in() -> str:
+    """The session cookie of an analyst."""
+    user, _made = User.objects.get_or_create(username="ana")
+    user.groups.set(Group.objects.filter(name="Analyst"))
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.create()
+    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
 
 
 def refuse_writes(table: str, is_full: bool) -> None:

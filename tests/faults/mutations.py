@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tests.instance import ROOT
 
+DETECTIONS = "detections/migrations/0001_squashed_0007_outside_alerts.py"
+TRIAGE = "triage/migrations/0001_squashed_0011_scope_and_packs.py"
 PARTS = ("config", "detections", "triage", "templates", "static", "tests", "manage.py", "pyproject.toml")
 
 
@@ -44,6 +46,14 @@ class Mutation:
     tests: tuple[str, ...]
 
 
+NO_CHECK = r'models.CheckConstraint(condition=models.Q(("pk__gte", 0)), name="\1")'
+
+
+def _check(name: str) -> str:
+    """A check of the database in a migration, by its name."""
+    return rf'models\.CheckConstraint\((?:(?!Constraint\().)*?name="({name})",?\s*\)'
+
+
 MUTATIONS = (
     Mutation(
         "no unique constraint on alerts",
@@ -54,8 +64,8 @@ MUTATIONS = (
                 r"\1)",
             ),
             Edit(
-                "detections/migrations/0001_initial.py",
-                r"(\('alert_id', models\.CharField\(max_length=64), unique=True\)",
+                DETECTIONS,
+                r"(\(\"alert_id\", models\.CharField\(max_length=64), unique=True\)",
                 r"\1)",
             ),
         ),
@@ -92,6 +102,48 @@ MUTATIONS = (
         "late rows are not searched",
         (Edit("detections/windows.py", r"mark=mark, head=head\)", "mark=head, head=head)"),),
         ("tests/faults/test_late_telemetry.py",),
+    ),
+    Mutation(
+        "no four eyes over exceptions in the database",
+        (Edit(TRIAGE, _check("exception_approved_by_another"), NO_CHECK),),
+        ("tests/triage/exceptions/test_states.py",),
+    ),
+    Mutation(
+        "no four eyes over actions in the database",
+        (Edit(TRIAGE, _check("action_approved_by_another"), NO_CHECK),),
+        ("tests/triage/response/test_states.py",),
+    ),
+    Mutation(
+        "who asked for an action may approve it",
+        (Edit("triage/approvals.py", r"if actor\.user == row\.requested_by:", "if False:"),),
+        ("tests/triage/response/test_states.py",),
+    ),
+    Mutation(
+        "two actions may have one idempotency key",
+        (
+            Edit(
+                TRIAGE,
+                r"(\(\"idempotency_key\", models\.CharField\(max_length=64), unique=True\)",
+                r"\1)",
+            ),
+        ),
+        ("tests/triage/response/test_crashes.py",),
+    ),
+    Mutation(
+        "an action's key is another one for each delivery",
+        (
+            Edit(
+                "triage/models/action.py",
+                r'return f"\{self\.idempotency_key\}-\{self\.attempts\}"',
+                "return __import__('uuid').uuid4().hex",
+            ),
+        ),
+        ("tests/triage/response/test_crashes.py",),
+    ),
+    Mutation(
+        "an outside alert may be taken twice",
+        (Edit(DETECTIONS, r"(\(\"uuid\", models\.CharField\(max_length=255), unique=True\)", r"\1)"),),
+        ("tests/detections/test_outside_alerts.py",),
     ),
 )
 

@@ -1,11 +1,14 @@
 """Real processes around one database: broker, workers and beats that a test may kill, a driver to ask."""
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ from typing import Any
 from tests.instance import ROOT, wait_for
 
 READY = "ready"
+# A database with its tables, made by the first stand of a session and copied by the others.
+TEMPLATES = Path(tempfile.mkdtemp(prefix="casewright-template-"))
+atexit.register(shutil.rmtree, TEMPLATES, ignore_errors=True)
 
 
 class Driver:
@@ -82,7 +88,7 @@ class Stand:
         self.data.mkdir(parents=True)
         self.driver = Driver(self.environment)
         try:
-            self.driver.call("prepare")
+            self.driver.call("prepare", str(TEMPLATES / "migrated.sqlite3"))
             self.start("broker")
             for kind, wanted in self._numbers.items():
                 for index in range(wanted):
@@ -140,13 +146,29 @@ class Stand:
         """One match's events reach the store, and the rules are due: what the end of an import does."""
         self.driver.call("attack", entity)
 
-    def page_seconds(self) -> float:
+    def send_attack_of(self, sequences: int) -> None:
+        """So many matches at once, each of a process of its own."""
+        self.driver.call("attack", "burst", sequences)
+
+    def page_seconds(self, path: str = "/", cookie: str = "") -> float:
         """How long a page takes that asks the database."""
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Cookie": cookie})
         begin = time.monotonic()
-        with urllib.request.urlopen(f"http://{self.address}/", timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 200
+            assert not cookie or "sign-in" not in answer.url, "the session does not count"
             answer.read()
         return time.monotonic() - begin
+
+    def memory(self, name: str) -> int:
+        """MiB that a process and its children hold now, what they share counted once for each."""
+        pids, total = [self.processes[name].pid], 0
+        while pids:
+            folder = Path("/proc") / str(pids.pop())
+            with contextlib.suppress(OSError):
+                total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                pids += [int(pid) for pid in (folder / "task" / folder.name / "children").read_text().split()]
+        return total >> 20
 
     def wait_for_cases(self, wanted: int, *, seconds: float = 120) -> float:
         """Seconds until this many cases are open. What ended meanwhile is started again."""

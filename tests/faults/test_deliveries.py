@@ -11,7 +11,7 @@ from detections import run, schedules, wake
 from detections.models import Alert, Rule, RuleRun
 from tests.factories.events import attack, mapped
 from tests.factories.rules import rule
-from tests.faults import databases, number
+from tests.faults import databases, number, percentile
 from tests.faults.histories import Unsure
 from tests.faults.stand import Stand
 
@@ -81,8 +81,4 @@ def test_beats_and_workers_of_one_database_run_each_window_once(database, tmp_pa
 
 
 def percentiles(seconds):
-    ordered = sorted(seconds)
-    return {
-        "case_after_s_p50": round(ordered[len(ordered) // 2], 2),
-        "case_after_s_p95": round(ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)], 2),
-    }
+    return {f"case_after_s_p{share}": percentile(seconds, share) for share in (50, 95)}

@@ -20,8 +20,17 @@ def running(instance: Instance) -> list[str]:
     return [name for name, word in PROGRAMS.items() if any(word in command for command in commands)]
 
 
-def open_cases(instance: Instance) -> int:
-    return int(instance.ask("Case.objects.count()"))
+def occurrences(instance: Instance) -> int:
+    return int(instance.ask("Occurrence.objects.count()"))
+
+
+@pytest.fixture(scope="module")
+def shared_instance(tmp_path_factory):
+    """For tests after which everything runs again."""
+    instance = Instance(tmp_path_factory.mktemp("up") / "data").start()
+    yield instance
+    assert instance.stop() == 0
+    assert instance.processes() == {}
 
 
 def test_it_runs_every_program_and_ctrl_c_ends_them(instance):
@@ -30,36 +39,33 @@ def test_it_runs_every_program_and_ctrl_c_ends_them(instance):
     assert instance.processes() == {}
 
 
-def test_the_broker_is_for_its_own_account_alone(instance):
-    folder = instance.data / "broker"
+def test_the_broker_is_for_its_own_account_alone(shared_instance):
+    folder = shared_instance.data / "broker"
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert oct((folder / "broker.sock").stat().st_mode & 0o777) == "0o700"
 
 
-def test_kill_9_of_the_supervisor_leaves_no_process(instance):
+def test_kill_9_of_the_supervisor_leaves_no_process_and_it_starts_again(instance):
     assert running(instance) == list(PROGRAMS)
     instance.process.send_signal(signal.SIGKILL)
     instance.process.wait()
     wait_for(lambda: not instance.processes(), "every process ends", seconds=10)
-
-
-def test_after_kill_9_it_starts_again_on_the_same_folder(instance):
-    instance.process.send_signal(signal.SIGKILL)
-    instance.process.wait()
     again = Instance(instance.data).start()
     assert running(again) == list(PROGRAMS)
     assert again.stop() == 0
 
 
 @pytest.mark.parametrize("program", ["worker", "broker", "beat"])
-def test_after_kill_9_of_a_program_the_work_goes_on_within_an_interval(instance, program):
-    os.kill(instance.process_of(PROGRAMS[program]), signal.SIGKILL)
-    instance.manage("ingest", str(shared("telemetry/scenarios/malicious.ndjson")), "--retime", "now")
-    wait_for(lambda: open_cases(instance) == 1, "the case opens", seconds=90)
-    assert running(instance) == list(PROGRAMS)
+def test_after_kill_9_of_a_program_the_work_goes_on_within_an_interval(shared_instance, program):
+    before = occurrences(shared_instance)
+    os.kill(shared_instance.process_of(PROGRAMS[program]), signal.SIGKILL)
+    shared_instance.manage("ingest", str(shared("telemetry/scenarios/malicious.ndjson")), "--retime", "now")
+    wait_for(lambda: occurrences(shared_instance) == before + 1, "the case gets its occurrence", seconds=90)
+    wait_for(lambda: running(shared_instance) == list(PROGRAMS), "every program runs again", seconds=15)
 
 
-def test_a_web_server_that_is_killed_comes_back(instance):
+def test_a_web_server_that_is_killed_comes_back(shared_instance):
+    instance = shared_instance
     os.kill(instance.process_of("gunicorn"), signal.SIGKILL)
     wait_for(lambda: any("web" in line and "starts again" in line for line in instance.lines), "it is seen")
 
@@ -70,19 +76,19 @@ def test_a_web_server_that_is_killed_comes_back(instance):
     wait_for(answers, "the web server answers again")
 
 
-def test_a_second_one_on_the_same_folder_is_refused_in_words(instance):
+def test_a_second_one_on_the_same_folder_is_refused_in_words(shared_instance):
     second = subprocess.run(
         [sys.executable, "manage.py", "up"],
         cwd=ROOT,
-        env=instance.environment,
+        env=shared_instance.environment,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert second.returncode == 1
-    assert f"Casewright already runs on {instance.data}" in second.stderr
-    assert instance.url in second.stderr
+    assert f"Casewright already runs on {shared_instance.data}" in second.stderr
+    assert shared_instance.url in second.stderr
 
 
 def test_a_named_port_in_use_is_refused_in_words(tmp_path):

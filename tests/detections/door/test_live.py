@@ -18,14 +18,14 @@ pytestmark = pytest.mark.live
 REQUESTS, EVENTS = 40, 25
 
 
-@pytest.fixture
-def instance(tmp_path):
-    instance = Instance(tmp_path / "data", CASEWRIGHT_BULK_IN_FLIGHT="1").start()
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory):
+    instance = Instance(tmp_path_factory.mktemp("door") / "data", CASEWRIGHT_BULK_IN_FLIGHT="1").start()
     yield instance
     instance.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def authorization(instance):
     made = instance.manage("sender_token", "create", "live")
     return re.search(r"ApiKey \S+", made)[0]

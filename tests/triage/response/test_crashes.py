@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import IntegrityError
 from django.utils import timezone
 
 from detections import invariants, outbox
@@ -14,8 +15,8 @@ from tests.faults import IS_FULL
 from triage import response_running
 from triage.response_actions import retry
 
-pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = 100 if IS_FULL else 20
+pytestmark = pytest.mark.django_db
+ROUNDS = 100 if IS_FULL else 10
 MOMENTS = ["before_begin", "before_send", "after_send", "before_store", "after_store", "never"]
 
 
@@ -89,6 +90,13 @@ def test_an_action_is_done_at_most_once_and_its_state_is_right(seed, make_case, 
     assert list(invariants.broken()) == []
 
 
+def test_no_two_actions_have_one_key(make_case, analyst, lead):
+    scripted()
+    action, other = approved(make_case(), analyst, lead), approved(make_case(2), analyst, lead)
+    with pytest.raises(IntegrityError):
+        type(other).objects.filter(pk=other.pk).update(idempotency_key=action.idempotency_key)
+
+
 def test_what_is_unknown_is_asked_for_and_never_repeated(make_case, analyst, lead, monkeypatch):
     from triage.errors import TriageError
 
@@ -108,6 +116,7 @@ def test_what_is_unknown_is_asked_for_and_never_repeated(make_case, analyst, lea
     assert (action.state, target.sent, target.asked) == ("succeeded", [action.send_key], [action.send_key])
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_twenty_who_decide_at_once_one_wins(make_case, analyst):
     """100 rounds by `make faults`."""
     from concurrent.futures import ThreadPoolExecutor

@@ -64,6 +64,22 @@ def test_a_silent_worker_is_not_ready(client, alive, ran):
     )
 
 
+def test_after_a_start_it_says_that_it_starts_and_later_that_something_is_dead(client, ran):
+    heartbeat.beat("beat")
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(seconds=30))
+    heartbeat.beat(health.START)
+    assert client.get("/readyz").json()["reasons"] == [
+        "Starting: beat has given no sign of life yet since the start.",
+        "Starting: worker has given no sign of life yet since the start.",
+    ]
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(seconds=61))
+    said = client.get("/readyz").json()["reasons"]
+    assert [one.split(":")[0] for one in said] == [
+        "No sign of life from beat",
+        "No sign of life from worker",
+    ]
+
+
 def test_a_dead_database_is_not_ready(client, monkeypatch):
     def dead(**_):
         raise DatabaseError("gone")
