@@ -28,6 +28,7 @@ from triage.enums import ConfirmationKind
 from triage.errors import GateClosedError, TriageError
 from triage.models import Attachment, Case, ResponseAction
 from triage.response_actions import Wish
+from triage.response_executors import executor_of
 from triage.response_kinds import KindSpec, kind_of, spec_of
 from triage.views import response_page
 from triage.views.case_page import CasePage, assignable, load
@@ -48,6 +49,9 @@ def _ladder(request: Asked, case: Case, **more: object) -> dict[str, object]:
         "in_force": [one for one in actions if _is_open(one)],
         "handed": [one for one in actions if one.handed_to and one.is_in_force],
         "is_malicious": verdicts.is_malicious(case),
+        "assignable": assignable(),
+        "may_ask": request.actor.can("triage.add_casetask"),
+        "harden_from": "response",
         "verdict_blocks": [block.sentence for block in shown.gate.of("malicious").blocks],
         "may_request": request.actor.can(response_actions.REQUEST) and case.is_open,
         "may_undo": request.actor.can(response_actions.REQUEST),
@@ -104,11 +108,12 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
             refusal = str(refused)
         else:
             messages.success(request, _said(made))
-            return redirect("action", made.pk)
+            return redirect("case_response", pk) if "at_once" in given else redirect("action", made.pk)
     context = {
         **shown.context("response"),
         "spec": spec,
         "kind": kind_of(key, place.action),
+        "is_by_itself": executor_of(key) is not None,
         "stage": place.stage,
         "label": place.action.label,
         "refusal": refusal,
@@ -126,10 +131,12 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
 def _wish(request: Asked, spec: KindSpec, stage: str) -> Wish:
     """What was typed. Raises TriageError for a time that is none."""
     given = request.POST
+    # At one click nobody types why, and nobody has to decide on it.
+    usual = spec.usual_reason if "at_once" in given and not kind_of(spec.key).needs_approval else ""
     return Wish(
         kind=spec.key,
         stage=stage,
-        reason=given.get("reason", ""),
+        reason=given.get("reason", "").strip() or usual,
         target=given.get("target", ""),
         typed={name: given.get(name, "") for name in spec.fields},
         ends_at=_moment(given.get("ends_at", "")),
@@ -194,6 +201,8 @@ def _show(request: Asked, row: ResponseAction, **more: object) -> HttpResponse:
         "conditions": [] if row.undoes_id else judged.conditions,
         "can_undo": bool(row.undo_plan) and row.is_in_force and not _standing_undo(row),
         "standing_undo": _standing_undo(row),
+        "result_link": response_page.link_of(row),
+        "is_by_itself": executor_of(row.kind.key) is not None,
         "is_for_people": row.state in ("running", "unknown")
         and not (row.state == "running" and row.connector_id and row.external_id),
         "files": list(Attachment.objects.filter(case=row.case).standing()),
