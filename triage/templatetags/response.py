@@ -3,11 +3,14 @@
 from datetime import datetime, timedelta
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from triage.enums import CheckOutcome
-from triage.models import ResponseAction
+from triage.models import Case, ResponseAction
+from triage.response_conditions import Condition
+from triage.response_results import is_for_people
 from triage.templatetags.marks import icon, words
 from triage.templatetags.moments import span, when
 
@@ -47,8 +50,34 @@ def step_glyph(state: str) -> SafeString:
 
 
 @register.filter
+def is_by_itself(action: ResponseAction) -> bool:
+    """Whether the product is at it, so that no person says what came of it."""
+    return not is_for_people(action)
+
+
+@register.filter
 def step_tone(state: str) -> str:
     return {"done": "s-ok", "active": "s-active", "running": "s-running"}.get(state, "s-open")
+
+
+# Where a precondition is fulfilled: a page of the case and a place on it, and the words of the link.
+_REMEDIES = {
+    "evidence_preserved": ("case_response", "#can-preserve_evidence", "To that step"),
+    "scope_known": ("case_response", "#can-search_other_hosts", "To that step"),
+    "disposition_malicious": ("case_response", "#verdict", "To the verdict"),
+    "malicious_or_payload": ("case_response", "#verdict", "To the verdict"),
+    "gate_open": ("case_close", "", "See what"),
+}
+
+
+@register.simple_tag
+def remedy(condition: Condition, case: Case) -> SafeString | str:
+    """A link to where a precondition that lacks is fulfilled; nothing for those that other people fulfil."""
+    found = _REMEDIES.get(condition.key)
+    if condition.holds or found is None or not case.is_open:
+        return ""
+    name, place, text = found
+    return format_html('<a href="{}{}">{}</a>', reverse(name, args=[case.pk]), place, text)
 
 
 @register.filter

@@ -37,15 +37,22 @@ from triage.views.doors import Asked, page
 
 @page
 def case_response(request: Asked, pk: int) -> HttpResponse:
-    return render(request, "response/ladder.html", _ladder(request, load(request, pk)))
+    """The ladder. While something is under way the page asks for it again, and is answered when it moved."""
+    context = _ladder(request, load(request, pk))
+    if request.htmx and request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=204)
+    return render(request, "response/ladder.html", context)
 
 
 def _ladder(request: Asked, case: Case, **more: object) -> dict[str, object]:
     shown = CasePage(case, request.actor)
     actions = response_page.actions_of(shown)
+    ladder = response_page.shown(shown, actions)
     return {
         **shown.context("response"),
-        "shown": response_page.shown(shown, actions),
+        "shown": ladder,
+        "seen": response_page.seen(ladder, actions),
+        "is_moving": response_page.is_moving(ladder, actions),
         "in_force": [one for one in actions if _is_open(one)],
         "handed": [one for one in actions if one.handed_to and one.is_in_force],
         "is_malicious": verdicts.is_malicious(case),
@@ -109,6 +116,8 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
         else:
             messages.success(request, _said(made))
             return redirect("case_response", pk) if "at_once" in given else redirect("action", made.pk)
+    targets = response_targets.choices(case, spec)
+    allowed = [target.token for target in targets if not target.why_not]
     context = {
         **shown.context("response"),
         "spec": spec,
@@ -118,7 +127,8 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
         "label": place.action.label,
         "refusal": refusal,
         "typed": given,
-        "targets": response_targets.choices(case, spec),
+        "targets": targets,
+        "chosen": given.get("target") or (allowed[0] if len(allowed) == 1 else ""),
         "offer": response_ladder.judge(case, key, stage, "", "", shown.guide),
         "may_override": request.actor.can(response_actions.OVERRIDE),
         "may_request": request.actor.can(response_actions.REQUEST),
@@ -203,8 +213,7 @@ def _show(request: Asked, row: ResponseAction, **more: object) -> HttpResponse:
         "standing_undo": _standing_undo(row),
         "result_link": response_page.link_of(row),
         "is_by_itself": executor_of(row.kind.key) is not None,
-        "is_for_people": row.state in ("running", "unknown")
-        and not (row.state == "running" and row.connector_id and row.external_id),
+        "is_for_people": response_results.is_for_people(row),
         "files": list(Attachment.objects.filter(case=row.case).standing()),
         "now": timezone.now(),
         **more,

@@ -1,16 +1,18 @@
 """What the tab Response shows: the ladder, what was done at each rung, and what is in force."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import reverse
 
-from triage import hardening, response_ladder
+from triage import hardening, response_ladder, response_results
 from triage.enums import PackState, ScopeRunState
 from triage.hardening import Proposal
 from triage.models import ActionKind, Case, CasePack, ResponseAction, ScopeRun
 from triage.models.action import MOVING
+from triage.response_conditions import Condition
 from triage.response_executors import executor_of
 from triage.response_kinds import PRESERVE, SEARCH
 from triage.response_ladder import Offer, Rung
@@ -29,9 +31,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ShownOffer:
-    """An offer with who does it here. is_one_click: it needs neither a target nor anybody's decision."""
+    """An offer with who does it here. needs: its preconditions beside those of its whole rung.
+
+    is_one_click: it needs neither a target nor anybody's decision.
+    """
 
     offer: Offer
+    needs: Sequence[Condition]
     by: str
     needs_approval: bool
     is_one_click: bool
@@ -40,11 +46,13 @@ class ShownOffer:
 
 @dataclass(frozen=True, slots=True)
 class ShownRung:
-    """A rung with its actions. state: done, active, running, open or locked. note: below its name."""
+    """A rung with its actions. state: done, active, running, open or locked. note: below its name. needs:
+    what each of its offers needs."""
 
     rung: Rung
     state: str
     note: str
+    needs: Sequence[Condition] = ()
     actions: Sequence[ResponseAction] = ()
     offers: Sequence[ShownOffer] = ()
     records: Sequence[Record] = ()
@@ -87,6 +95,20 @@ def shown(page: CasePage, actions: Sequence[ResponseAction]) -> Shown:
     )
 
 
+def is_moving(shown: Shown, actions: Sequence[ResponseAction]) -> bool:
+    """Whether something goes on that no person has to do."""
+    waits = ("approved", "running", "unknown")
+    is_acting = any(one.state in waits and not response_results.is_for_people(one) for one in actions)
+    return is_acting or any(one.state == "running" for step in shown.rungs for one in step.records)
+
+
+def seen(shown: Shown, actions: Sequence[ResponseAction]) -> str:
+    """What tells two states of the ladder apart."""
+    said: list[object] = [(one.pk, one.state, one.says, one.proof, one.handed_to) for one in actions]
+    said += [(step.records, step.note, [one.offer for one in step.offers]) for step in shown.rungs]
+    return hashlib.sha256(repr(said).encode("utf-8", "replace")).hexdigest()[:16]
+
+
 def _shown(
     rung: Rung,
     actions: Sequence[ResponseAction],
@@ -96,13 +118,28 @@ def _shown(
     tasks: Sequence[Proposal],
 ) -> ShownRung:
     taken = {one.kind.key for one in actions if one.state in (*MOVING, "succeeded")}
+    moving = {one.kind.key for one in actions if one.state in MOVING}
     offers = [offer for offer in rung.offers if case.is_open or offer.spec.key in taken]
+    # What is done by itself is not asked for a second time while it is under way.
+    offers = [one for one in offers if not (one.spec.usual_reason and one.spec.key in moving)]
     held = [records[offer.spec.key] for offer in rung.offers if offer.spec.key in records]
     state, note = _standing(rung, actions, held, tasks)
-    return ShownRung(rung, state, note, actions, [_offer(one, kinds, taken) for one in offers], held, tasks)
+    needs = _needed_by_all(offers)
+    shown = [_offer(one, needs, kinds, taken) for one in offers]
+    return ShownRung(rung, state, note, needs, actions, shown, held, tasks)
 
 
-def _offer(offer: Offer, kinds: Mapping[str, ActionKind], taken: set[str]) -> ShownOffer:
+def _needed_by_all(offers: Sequence[Offer]) -> list[Condition]:
+    """What every one of several offers needs, and each finds the same of: it is said once."""
+    if len(offers) < 2:
+        return []
+    first, *others = offers
+    return [one for one in first.conditions if all(one in other.conditions for other in others)]
+
+
+def _offer(
+    offer: Offer, said: Sequence[Condition], kinds: Mapping[str, ActionKind], taken: set[str]
+) -> ShownOffer:
     kind = kinds.get(offer.spec.key)
     needs_approval = (kind.needs_approval if kind else offer.spec.needs_approval) or offer.spec.is_destructive
     if executor_of(offer.spec.key) is not None:
@@ -110,18 +147,20 @@ def _offer(offer: Offer, kinds: Mapping[str, ActionKind], taken: set[str]) -> Sh
     else:
         by = kind.connector.name if kind and kind.connector else "by hand"
     is_one_click = bool(offer.spec.usual_reason) and not needs_approval
-    return ShownOffer(offer, by, needs_approval, is_one_click, offer.spec.key in taken)
+    needs = [one for one in offer.conditions if one not in said]
+    return ShownOffer(offer, needs, by, needs_approval, is_one_click, offer.spec.key in taken)
 
 
 def _records(page: CasePage, actions: Sequence[ResponseAction]) -> dict[str, Record]:
     """The newest pack and search, by the kind of action that would have made them, unless one did."""
     made = {(one.kind.key, one.external_id) for one in actions}
+    beginning = {one.kind.key for one in actions if one.state in MOVING and not one.external_id}
     pack = CasePack.objects.visible_to(page.actor).filter(case=page.case).order_by("-number").first()
     run = ScopeRun.objects.visible_to(page.actor).filter(case=page.case).order_by("-number").first()
     found: dict[str, Record] = {}
-    if pack is not None and (PRESERVE, str(pack.pk)) not in made:
+    if pack is not None and PRESERVE not in beginning and (PRESERVE, str(pack.pk)) not in made:
         found[PRESERVE] = _of_pack(pack, page.case)
-    if run is not None and (SEARCH, str(run.pk)) not in made:
+    if run is not None and SEARCH not in beginning and (SEARCH, str(run.pk)) not in made:
         found[SEARCH] = _of_search(run, page.case)
     return found
 
