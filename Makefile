@@ -107,7 +107,8 @@ FIGURES := build/results/faults.jsonl
 
 faults: dev system-packages ## every fault in its full number; figures in build/results (two hours or so)
 	@mkdir -p build/test build/results && rm -f $(FIGURES)
-	FAULTS=full FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults tests/triage/exceptions/test_concurrency.py
+	FAULTS=full FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults tests/triage/exceptions/test_concurrency.py \
+		tests/triage/response/test_crashes.py tests/triage/response/test_killed_workers.py
 	@cat $(FIGURES)
 
 faults-quick: dev system-packages ## every fault a few times, as in make test

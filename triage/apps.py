@@ -29,6 +29,7 @@ class TriageConfig(AppConfig):
             preserving,
             response_checks,
             response_evidence,
+            response_invariants,
             response_kinds,
             response_pending,
             response_running,
@@ -54,6 +55,7 @@ class TriageConfig(AppConfig):
         assert exception_reviews.__name__
         assert response_pending.__name__
         assert response_evidence.__name__
+        assert response_invariants.__name__
         assert watching.__name__
         assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
         assert exception_watch.__name__

@@ -141,7 +141,9 @@ def the_second_host_is_found_and_taken_up(page, case):
     expect(waits.first).to_be_visible()
     expect(line(page, "Delete the identified files").get_by_role("link", name="Request")).to_have_count(0)
     line(page, "Search other hosts for the source").get_by_role("button").click()
-    expect(page.get_by_text(re.compile(r"^\s*Search 1: 1 other host of \d+"))).to_be_visible(timeout=90_000)
+    expect(page.get_by_text(re.compile(r"^\s*Search 1: \d+ other hosts of \d+"))).to_be_visible(
+        timeout=90_000
+    )
     expect(waits).to_have_count(0)
     page.goto(f"{case}/scope/?run=1")
     page.get_by_role("link", name=SECOND).first.click()

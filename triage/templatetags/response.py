@@ -88,18 +88,17 @@ def span_of_minutes(minutes: int) -> str:
 
 @register.simple_tag
 def proof_line(action: ResponseAction) -> SafeString | str:
-    """`Verified 09:58, still holding 10:58`. Checks have been read with the action."""
-    checks = list(action.checks.all())
-    if not checks:
+    """`Verified 09:58, still holding 10:58`. The action was read `with_proof`."""
+    if action.proven_at is None:
         return ""
-    held = [check.at for check in checks if check.result == CheckOutcome.HOLDING]
+    first, last = getattr(action, "first_held", None), getattr(action, "last_held", None)
     if action.proof == CheckOutcome.BROKEN:
-        return format_html("<strong>Does not hold any more</strong>, seen {}.", _at(checks[-1].at))
-    if not held:
-        return format_html("Not proven, looked {}.", _at(checks[-1].at))
-    if len(held) == 1:
-        return format_html("Verified {}.", _at(held[0]))
-    return format_html("Verified {}, still holding {}.", _at(held[0]), _at(held[-1]))
+        return format_html("<strong>Does not hold any more</strong>, seen {}.", _at(action.proven_at))
+    if first is None or last is None:
+        return format_html("Not proven, looked {}.", _at(action.proven_at))
+    if first == last:
+        return format_html("Verified {}.", _at(first))
+    return format_html("Verified {}, still holding {}.", _at(first), _at(last))
 
 
 def _at(moment: datetime) -> SafeString | str:

@@ -38,7 +38,7 @@ def approvals(request: Asked) -> HttpResponse:
     wanted = [one for one in found if kind not in kinds or one.kind == kind]
     shown = Paginator(wanted, A_PAGE).get_page(request.GET.get("page"))
     now = timezone.now()
-    held = response_open.open_containments(actor=request.actor).prefetch_related("checks")
+    held = response_open.open_containments(actor=request.actor)
     return render(
         request,
         "approvals/list.html",

@@ -6,6 +6,7 @@ from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -33,6 +34,9 @@ from triage.response_kinds import KindSpec, kind_of, spec_of
 from triage.views import response_page
 from triage.views.case_page import CasePage, assignable, load
 from triage.views.doors import Asked, page
+
+A_PAGE = 50
+CHECKS_SHOWN = 12
 
 
 @page
@@ -187,7 +191,7 @@ def _action(request: Asked, pk: int) -> ResponseAction:
         "attachment",
         "case",
     )
-    return get_object_or_404(rows.prefetch_related("checks", "undos"), pk=pk)
+    return get_object_or_404(rows.prefetch_related("undos"), pk=pk)
 
 
 @page
@@ -208,6 +212,8 @@ def _show(request: Asked, row: ResponseAction, **more: object) -> HttpResponse:
         "is_own": is_own,
         "may_decide": actor.can("triage.approve") and not is_own,
         "may_request": actor.can(response_actions.REQUEST),
+        "checks": list(reversed(row.checks.order_by("-pk")[:CHECKS_SHOWN])),
+        "checks_total": row.checks.count(),
         "conditions": [] if row.undoes_id else judged.conditions,
         "can_undo": bool(row.undo_plan) and row.is_in_force and not _standing_undo(row),
         "standing_undo": _standing_undo(row),
@@ -342,5 +348,8 @@ def containments(request: Asked) -> HttpResponse:
     """Every containment in force, oldest first."""
     if not request.actor.can("triage.view_responseaction"):
         raise NotPermittedError("Your account may not see response actions.")
-    rows = response_open.open_containments(actor=request.actor).prefetch_related("checks")
-    return render(request, "response/containments.html", {"rows": rows, "now": timezone.now()})
+    rows = response_open.open_containments(actor=request.actor)
+    shown = Paginator(rows, A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request, "response/containments.html", {"rows": shown, "page": shown, "now": timezone.now()}
+    )

@@ -69,7 +69,7 @@ def actions_of(page: CasePage) -> list[ResponseAction]:
     """Every action of the case that the actor may see, with what its line shows, newest first."""
     rows = ResponseAction.objects.visible_to(page.actor).filter(case=page.case)
     related = rows.select_related("kind", "requested_by", "approved_by", "undoes", "connector")
-    return list(related.prefetch_related("checks", "undos").order_by("-pk"))
+    return list(related.with_proof().prefetch_related("undos").order_by("-pk"))
 
 
 def shown(page: CasePage, actions: Sequence[ResponseAction]) -> Shown:

@@ -179,3 +179,26 @@ def test_a_kind_that_only_an_overlay_names_needs_an_approval(make_case, analyst)
     kind = kind_of("howl", StageAction("howl", "Howl", is_destructive=True))
     assert (kind.needs_approval, kind.is_destructive, kind.connector) == (True, True, None)
     assert not ResponseAction.objects.exists()
+
+
+def test_the_page_and_the_admin_refuse_what_the_function_refuses(client, ana, adi, make_case, settings):
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    case = make_case()
+    row = observable(case)
+    client.force_login(ana)
+    page = f"/cases/{case.pk}/response/request/"
+    typed = {"kind": "block_destination", "stage": "contain", "target": row.pk, "reason": "It spreads."}
+    refused = client.post(page, typed)
+    assert (refused.status_code, ResponseAction.objects.count()) == (422, 0)
+    assert "Preserve the evidence first" in refused.text
+    assert "It spreads." in refused.text
+    assert client.post(page, typed | {"override": "It can not wait any longer."}).status_code == 403
+    preserved(case)
+    assert client.post(page, typed).status_code == 302
+    action = ResponseAction.objects.get()
+    client.force_login(adi)
+    admin = f"/admin/triage/responseaction/{action.pk}/change/"
+    assert client.post(admin, {"state": "approved"}).status_code == 403
+    assert client.post("/admin/triage/responseaction/add/", {"state": "approved"}).status_code == 403
+    action.refresh_from_db()
+    assert action.state == "requested"
