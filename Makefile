@@ -108,7 +108,8 @@ FIGURES := build/results/faults.jsonl
 faults: dev system-packages ## every fault in its full number; figures in build/results (two hours or so)
 	@mkdir -p build/test build/results && rm -f $(FIGURES)
 	FAULTS=full FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults tests/elasticsearch/test_faults.py \
-		tests/triage/exceptions/test_concurrency.py --timeout=1500
+		tests/triage/exceptions/test_concurrency.py tests/triage/response/test_crashes.py \
+		tests/triage/response/test_killed_workers.py --timeout=1500
 	@cat $(FIGURES)
 
 faults-quick: dev system-packages ## every fault a few times, as in make test

@@ -28,7 +28,8 @@ class TriageConfig(AppConfig):
             pivots,
             preserving,
             response_checks,
-            response_hardening,
+            response_evidence,
+            response_invariants,
             response_kinds,
             response_pending,
             response_running,
@@ -53,7 +54,8 @@ class TriageConfig(AppConfig):
         assert exception_pending.__name__
         assert exception_reviews.__name__
         assert response_pending.__name__
-        assert response_hardening.__name__
+        assert response_evidence.__name__
+        assert response_invariants.__name__
         assert watching.__name__
         assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
         assert exception_watch.__name__

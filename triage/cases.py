@@ -6,7 +6,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from detections.actors import Actor, of_user
-from triage import journal, response_open
+from triage import journal, preservation, response_open
 from triage.enums import CaseLinkKind, CaseStatus, Disposition, PivotState, QuestionState
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
@@ -118,10 +118,10 @@ def close_case(
 ) -> Case:
     """Close a case with a conclusion that its gate allows, checked in the closing transaction.
 
-    suspicious needs escalated_to and preserved; duplicate needs duplicate_of, whose outcome it takes (see
-    `outcome`). override: why a lead closes as benign or false positive although the gate is shut; it is kept
-    with what stood in the way, and left alone where nothing did. Raises NotPermittedError, StaleEditError,
-    GateClosedError, TriageError.
+    suspicious needs escalated_to, and a pack of the case or a list of what was preserved; duplicate needs
+    duplicate_of, whose outcome it takes (see `outcome`). override: why a lead closes as benign or false
+    positive although the gate is shut; it is kept with what stood in the way, and left alone where nothing
+    did. Raises NotPermittedError, StaleEditError, GateClosedError, TriageError.
     """
     actor.require("triage.close_case", "close cases")
     if disposition not in Disposition.values:
@@ -134,6 +134,8 @@ def close_case(
         if overridden:
             blocks = _check_override(override, actor)
         twin = _twin(row, duplicate_of, actor) if disposition == Disposition.DUPLICATE else None
+        if disposition == Disposition.SUSPICIOUS:
+            preserved = _preserved(row, preserved)
         blocks += response_open.blocks(row)
         blocks += _lacking(disposition, rationale, twin, escalated_to, preserved)
         if blocks:
@@ -178,10 +180,15 @@ def _lacking(
     if disposition == Disposition.SUSPICIOUS and not escalated_to.strip():
         lacking.append("Say to whom the case is escalated: suspicious is handed on, not filed.")
     if disposition == Disposition.SUSPICIOUS and not preserved.strip():
-        lacking.append("List what was preserved for them.")
+        lacking.append("Preserve the evidence first, or list what was preserved for them.")
     if disposition == Disposition.DUPLICATE and twin is None:
         lacking.append("Name the case that this one repeats.")
     return lacking
+
+
+def _preserved(row: Case, typed: str) -> str:
+    """What an escalation lists: what was typed, and what the newest pack holds if no alert came after it."""
+    return "\n\n".join(filter(None, (typed.strip(), preservation.preserved_text(row))))
 
 
 def _twin(row: Case, duplicate_of: Case | None, actor: Actor) -> Case | None:

@@ -14,10 +14,13 @@ from detections.actors import Actor, of_user
 from triage import case_tasks, cases
 from triage.errors import TriageError
 from triage.guide_versions import guide_of
-from triage.guides.model import ResponseStage
+from triage.guides.model import Guide, ResponseStage
 from triage.models import Case, CaseTask
+from triage.response_kinds import SPECS
 
 KIND = "harden"
+# The standard ladder's last stage, for guides that say it in prose alone.
+STAGE = "harden"
 _NAMED = re.compile(r"\bharden", re.IGNORECASE)
 
 
@@ -41,13 +44,25 @@ def proposals(case: Case) -> list[Proposal]:
     return [*found, *own]
 
 
+def is_task(kind: str) -> bool:
+    """Whether what a stage that hardens proposes is a task: everything that is no action of the product's."""
+    return kind not in SPECS
+
+
+def stage_key(guide: Guide) -> str:
+    """The key of the stage of a guide's ladder that hardens."""
+    stage = _stage(guide.response)
+    has_actions = any(one.actions for one in guide.response)
+    return stage.key if stage is not None and has_actions else STAGE
+
+
 def _of_guide(case: Case) -> list[tuple[str, str]]:
-    """Key and words of each proposal: the actions of the stage that hardens, else its sentence."""
+    """Key and words of each proposal: what the stage that hardens names, else its sentence."""
     stage = _stage(guide_of(case).response)
     if stage is None:
         return []
     if stage.actions:
-        return [(action.key, action.label) for action in stage.actions]
+        return [(action.key, action.label) for action in stage.actions if is_task(action.key)]
     text = stage.text.replace("`", "").strip()
     return [(stage.key, text[:255])] if text else []
 

@@ -9,7 +9,7 @@ from detections.models import Alert, JournalEntry
 from triage import attachments, cases, exception_integrity, verification
 from triage.enums import CaseStatus, QuestionState
 from triage.evidence import is_unchanged
-from triage.models import Answer, Attachment, Case, CaseMerge, GateOverride, PivotRun, ResponseAction
+from triage.models import Answer, Attachment, Case, CaseMerge, GateOverride, PivotRun
 
 
 @invariant("I1", "a routed alert is in a case, hidden by an exception, or a canary's")
@@ -95,24 +95,3 @@ def merges_hold() -> Iterator[str]:
     for made in CaseMerge.objects.filter(undone_at__isnull=True).select_related("source"):
         if made.source.is_open or made.source.occurrence_count:
             yield f"{made.source.number} was merged into CW-{made.target_id} and is not empty and closed."
-
-
-@invariant("I9", "an action is begun at most once an attempt, and what needs an approval has one")
-def actions_are_done_once() -> Iterator[str]:
-    begun = JournalEntry.objects.filter(verb="action_begun").order_by()
-    counted = begun.values("data__key").annotate(n=Count("pk")).filter(n__gt=1)
-    for row in counted:
-        yield f"The order {row['data__key']} was begun {row['n']} times."
-    told = {row["data__action"]: row["n"] for row in begun.values("data__action").annotate(n=Count("pk"))}
-    for action in ResponseAction.objects.select_related("kind").iterator(chunk_size=500):
-        written = told.get(action.pk, 0)
-        if action.attempts != written:
-            yield f"{action.number} counts {action.attempts} attempts; the journal has {written}."
-        if action.started_at and action.needs_approval and action.approved_sha256 != action.computed_sha256():
-            yield f"{action.number} was begun and is not what was approved."
-
-
-@invariant("I9", "a case is closed over no containment that nobody looks after")
-def no_forgotten_containment() -> Iterator[str]:
-    for action in ResponseAction.objects.open_containments().filter(case__status=CaseStatus.CLOSED):
-        yield f"{action.number} ({action.title}) is in force, and CW-{action.case_id} is closed."

@@ -3,9 +3,10 @@
 import logging
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from detections import outbox
@@ -27,20 +28,21 @@ LOOK_EVERY, MOST_LOOKS = timedelta(seconds=5), 120
 _WAITS = (PivotState.NOT_RUN, PivotState.RUNNING)
 
 
-def preserve(case: Case, *, actor: Actor) -> CasePack:
+def preserve(case: Case, *, actor: Actor, since: datetime | None = None) -> CasePack:
     """Ask for a case pack, and for the pivots that the guide's list lacks; a worker makes it.
 
-    Of a closed case a pack is made as it stands. One that is under way already is returned as it is. Raises
+    Of a closed case a pack is made as it stands. One that is under way already is returned. since: so is one
+    that was asked for or ended after that; who may have asked then does not ask twice. Raises
     NotPermittedError.
     """
     actor.require("triage.add_casepack", "preserve evidence")
-    standing = CasePack.objects.filter(case=case).under_way().first()
+    standing = _standing(case, since)
     if standing is not None:
         return standing
     asked = _ask_missing(case, actor) if case.is_open else []
     with transaction.atomic():
         held = cases.locked(case.pk)
-        standing = CasePack.objects.filter(case=held).under_way().first()
+        standing = _standing(held, since)
         if standing is not None:
             return standing
         pack = CasePack.objects.create(
@@ -61,6 +63,14 @@ def preserve(case: Case, *, actor: Actor) -> CasePack:
     return pack
 
 
+def _standing(case: Case, since: datetime | None) -> CasePack | None:
+    """The pack that stands for one asked for now."""
+    wanted = Q(state__in=[PackState.WAITING, PackState.COLLECTING])
+    if since is not None:
+        wanted |= Q(asked_at__gte=since) | Q(finished_at__gte=since)
+    return CasePack.objects.filter(wanted, case=case).order_by("-number").first()
+
+
 def _ask_missing(case: Case, actor: Actor) -> list[PivotRun]:
     """Ask what no pivot of the case asks. What can't be asked stays on the list as lacking."""
     if actor.user is None or not actor.can("triage.answer_question"):
@@ -78,25 +88,6 @@ def _asked(case: Case, one: Missing, actor: Actor) -> PivotRun:
     is_near = one.key == NEIGHBOURS
     reach = Reach(NEIGHBOURHOOD, NEIGHBOURHOOD, PivotScope.HOST) if is_near else usual_reach(PivotScope.HOST)
     return asking.own_filters(case, one.rows, reach=reach, actor=actor)
-
-
-def evidence_preserved(case: Case) -> bool:
-    """Whether a pack of the case was made since its last alert came."""
-    newest = CasePack.objects.filter(case=case).made().order_by("-number").first()
-    if newest is None:
-        return False
-    last = case.occurrences.order_by("-added_at").values_list("added_at", flat=True).first()
-    return last is None or last <= newest.asked_at
-
-
-def preserved_text(case: Case) -> str:
-    """What the newest pack holds, as the form for an escalation lists it; "" where there is none."""
-    pack = CasePack.objects.filter(case=case).made().select_related("case").order_by("-number").first()
-    if pack is None:
-        return ""
-    held = [f"- {one['label']}: {one['text']}" for one in pack.kept if one["state"] == KEPT]
-    lacks = [f"- Not preserved: {one['label']}: {one['text']}" for one in pack.kept if one["state"] != KEPT]
-    return "\n".join([f"{pack.name}, SHA-256 {pack.sha256}", *held, *lacks])[:4000]
 
 
 # -- making it

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, Subquery, Value
 from django.db.models import When as Then
 
 from detections.actors import Actor
 from detections.enums import Severity
 from triage.enums import ActionState, CaseStatus, ExceptionState
 from triage.models import Case, ExceptionVersion, GateOverride, ResponseAction
+from triage.models.action import ResponseActionQuerySet
 from triage.models.case import CaseQuerySet
 
 PAGE_SIZE = 50
@@ -63,11 +64,16 @@ def _conditions(actor: Actor) -> dict[str, tuple[str, Q]]:
         "mine": ("Mine", _OPEN & Q(assignee=user) if user else nothing),
         "unassigned": ("Unassigned", _OPEN & Q(assignee__isnull=True)),
         "approval": ("Needs approval", _asked_for()),
+        "contained": ("Contained", Q(pk__in=_open_containments().order_by().values("case"))),
         "blocked": ("Blocked", _OPEN & (Q(blocked_count__gt=0) | Q(no_telemetry_count__gt=0))),
         "new": ("New evidence", _OPEN & Q(has_new_evidence=True)),
         "all": ("All", _OPEN),
         "closed": ("Closed", Q(status=CaseStatus.CLOSED)),
     }
+
+
+def _open_containments() -> ResponseActionQuerySet:
+    return ResponseAction.objects.open_containments()
 
 
 def _asked_for() -> Q:
@@ -96,9 +102,9 @@ def queue(
     sort = sort if sort in SORTS else DEFAULT_SORT
     visible = Case.objects.visible_to(actor)
     overridden = Exists(GateOverride.objects.filter(case=OuterRef("pk")))
-    contained = Exists(ResponseAction.objects.open_containments().filter(case=OuterRef("pk")))
+    held = _open_containments().filter(case=OuterRef("pk")).order_by("started_at", "pk")
     cases = found(visible.filter(conditions[tab][1]), search).annotate(
-        rank=_rank(), overridden=overridden, contained=contained
+        rank=_rank(), overridden=overridden, contained_since=Subquery(held.values("started_at")[:1])
     )
     cases = cases.select_related("assignee", "rule").order_by(*SORTS[sort], "-pk")
     return QueuePage(

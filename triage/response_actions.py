@@ -21,8 +21,9 @@ from triage.enums import ActionState, CaseStatus
 from triage.errors import StaleEditError, TriageError
 from triage.guide_versions import guide_of
 from triage.models import ActionKind, Case, ResponseAction
+from triage.response_conditions import Condition
 from triage.response_kinds import KindSpec, kind_of, spec_of
-from triage.response_ladder import Condition, place_of
+from triage.response_ladder import place_of
 from triage.response_targets import Target
 
 REQUEST = "triage.request_action"

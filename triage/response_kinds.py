@@ -23,6 +23,7 @@ class KindSpec:
     requires: preconditions of its own, beside its stage's. undo: the kind that takes it back, "" for none.
     is_containment: it stays in force until it is undone, so a case can't close over it. lasts: how long it is
     asked for. fields: what the form asks beside the target. is_door: a page does it, no action is made.
+    usual_reason: of what is done at one click where it needs neither approval nor a target.
     """
 
     key: str
@@ -38,17 +39,33 @@ class KindSpec:
     fields: tuple[str, ...] = ()
     is_door: bool = False
     instructions: str = ""
+    usual_reason: str = ""
 
 
+PRESERVE, SEARCH = "preserve_evidence", "search_other_hosts"
 _PRESERVED = "evidence_preserved"
 _HOST_CUT = (_PRESERVED, "malicious_or_payload", "isolation_permitted")
 SPECS: Mapping[str, KindSpec] = {
     spec.key: spec
     for spec in (
-        KindSpec("preserve_evidence", "Preserve the evidence", needs_approval=False),
+        KindSpec(
+            PRESERVE,
+            "Preserve the evidence",
+            needs_approval=False,
+            usual_reason="Preserve the evidence before anything is changed.",
+            instructions="Casewright freezes what the guide names, asks for what nobody has asked yet, and "
+            "makes the case pack.",
+        ),
         KindSpec("collect_file", "Collect a file", (T.HASH,), needs_approval=False),
         KindSpec("list_processes", "List the running processes", (T.HOST,), needs_approval=False),
-        KindSpec("search_other_hosts", "Search other hosts", needs_approval=False),
+        KindSpec(
+            SEARCH,
+            "Search other hosts",
+            needs_approval=False,
+            usual_reason="Find the other hosts before anything is removed for good.",
+            instructions="Casewright looks for the case's usual indicators on all hosts, a week before to a "
+            "day after. To choose others or another window, use the Scope tab: that counts as well.",
+        ),
         KindSpec(
             "ask_owner",
             "Ask an owner",
@@ -163,12 +180,6 @@ SPECS: Mapping[str, KindSpec] = {
             undo="restore_dcom",
         ),
         KindSpec("restore_dcom", "Restore DCOM as it was", needs_approval=False),
-        KindSpec(
-            "record_hardening",
-            "Track what is to be hardened",
-            needs_approval=False,
-            fields=("what", "owner", "due"),
-        ),
         KindSpec("release_containment", "Take back temporary containment", is_door=True),
         KindSpec("propose_exception", "Propose an exception", is_door=True),
         KindSpec("revoke_exception", "Revoke the exception", is_door=True),

@@ -1,35 +1,16 @@
 """The response ladder: the guide's rungs, and which of their actions the case allows now, each with why."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
-from detections.enums import TelemetryKind
-from triage import verdicts
-from triage.enums import ActionState, CheckState, Disposition, ObservableType, Points
-from triage.gate import gate
-from triage.guide_versions import guide_of
+from triage import hardening
+from triage.enums import ObservableType
 from triage.guides.model import Guide, ResponseStage, StageAction, StageFor
-from triage.models import Asset, Case, CheckResult, Observable, ResponseAction
-from triage.response_kinds import KindSpec, spec_of
+from triage.models import Case
+from triage.response_conditions import CaseState, Condition
+from triage.response_kinds import PRESERVE, SEARCH, KindSpec, spec_of
 
-# Questions about retrieval, staged files and execution: their checks speak of a payload.
-_PAYLOAD_QUESTIONS = ("retrieval", "artifacts", "execution")
-_PAYLOAD_KINDS = frozenset((TelemetryKind.DNS, TelemetryKind.FILE, TelemetryKind.LIBRARY))
 _OF_HOSTS = ("isolate_host", "contain_source")
-PRESERVE = "preserve_evidence"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One precondition of an action on a case. says: what must hold. why: what holds or lacks here."""
-
-    key: str
-    says: str
-    holds: bool
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +37,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One stage. text: the guide's own words. is_advice: the guide says it in prose and names no actions."""
+    """One stage. text: the guide's own words. is_advice: the guide says it in prose and names no actions.
+    hardens: what it proposes becomes tasks, see `triage.hardening`."""
 
     key: str
     title: str
@@ -64,6 +46,7 @@ class Rung:
     applies: StageFor
     offers: tuple[Offer, ...] = ()
     is_advice: bool = False
+    hardens: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -92,9 +75,9 @@ STANDARD = (
         "contain", "Contain, reversible", StageFor.ANY, "block_destination", "watch_entity", "isolate_host"
     ),
     _stage("confirmed_malicious", "Contain the intrusion", StageFor.MALICIOUS, *_MALICIOUS_STEPS),
-    _stage("scope", "Find the other hosts", StageFor.ANY, "search_other_hosts"),
+    _stage("scope", "Find the other hosts", StageFor.ANY, SEARCH),
     _stage("eradicate", "Remove and repair", StageFor.MALICIOUS, "delete_files", "reset_credentials"),
-    _stage("harden", "Harden afterwards", StageFor.ANY, "record_hardening"),
+    _stage(hardening.STAGE, "Harden afterwards", StageFor.ANY),
 )
 # What every ladder has beside what its guide names, by the rung it belongs to.
 _ALSO = {
@@ -104,10 +87,17 @@ _ALSO = {
 
 
 def rungs_of(guide: Guide) -> list[ResponseStage]:
-    """The guide's stages; behind those that are prose alone, the standard ones."""
-    if any(stage.actions for stage in guide.response):
-        return list(guide.response)
-    return [*guide.response, *STANDARD]
+    """The guide's stages; behind those that are prose alone, the standard ones. What is hardened afterwards
+    is no action of a stage: it becomes tasks."""
+    has_actions = any(stage.actions for stage in guide.response)
+    stages = guide.response if has_actions else (*guide.response, *STANDARD)
+    hardens = hardening.stage_key(guide)
+    return [_without_tasks(stage) if stage.key == hardens else stage for stage in stages]
+
+
+def _without_tasks(stage: ResponseStage) -> ResponseStage:
+    kept = tuple(action for action in stage.actions if not hardening.is_task(action.key))
+    return replace(stage, actions=kept)
 
 
 def ladder(case: Case, guide: Guide | None = None) -> list[Rung]:
@@ -127,7 +117,9 @@ def _rung(stage: ResponseStage, facts: "CaseState") -> Rung:
         Offer(spec_of(action.key, action), action.label, tuple(conditions(stage, action, facts)))
         for action in (*stage.actions, *also)
     )
-    return Rung(stage.key, stage.title, stage.text, stage.applies, offers, not stage.actions)
+    hardens = stage.key == hardening.stage_key(facts.guide)
+    is_advice = not stage.actions and not hardens
+    return Rung(stage.key, stage.title, stage.text, stage.applies, offers, is_advice, hardens)
 
 
 def conditions(
@@ -156,164 +148,6 @@ def conditions(
     if any(one.key == "disposition_malicious" for one in found):
         found = [one for one in found if one.key != "malicious_or_payload"]
     return found
-
-
-class CaseState:
-    """What preconditions ask of a case, each looked up once."""
-
-    def __init__(self, case: Case, guide: Guide | None = None) -> None:
-        self.case = case
-        self._guide = guide
-
-    @cached_property
-    def guide(self) -> Guide:
-        return self._guide or guide_of(self.case)
-
-    def condition(self, key: str, says: str, type_: str, value: str) -> Condition:
-        """One precondition, evaluated. A key that nobody knows never holds: it is not overlooked."""
-        ask = _CONDITIONS.get(key)
-        if ask is None:
-            return Condition(key, says or key, False, f"This version knows no precondition {key!r}.")
-        default, evaluate = ask
-        holds, why = evaluate(self, type_, value)
-        return Condition(key, says or default, holds, why)
-
-    @cached_property
-    def is_malicious(self) -> bool:
-        return verdicts.is_malicious(self.case)
-
-    @cached_property
-    def is_preserved(self) -> bool:
-        done = ResponseAction.objects.filter(case=self.case, kind__key=PRESERVE, state=ActionState.SUCCEEDED)
-        return done.exists()
-
-    @cached_property
-    def benign_blocks(self) -> int:
-        opening = gate(self.case).of(Disposition.BENIGN)
-        is_closed_so = not self.case.is_open and self.case.disposition in ("benign", "false_positive")
-        return 0 if is_closed_so else len(opening.blocks)
-
-    @cached_property
-    def payload_signs(self) -> list[str]:
-        """What checks fired that speak of retrieval, children, files or libraries."""
-        fired = CheckResult.objects.filter(
-            case=self.case, state=CheckState.FIRED, points=Points.ESCALATE
-        ).select_related("pivot")
-        return [row.says for row in fired if self._is_payload(row)]
-
-    def _is_payload(self, row: CheckResult) -> bool:
-        if row.question_key in _PAYLOAD_QUESTIONS:
-            return True
-        kinds = set(row.pivot.kinds) if row.pivot and not row.pivot.key.startswith("alert") else set()
-        return bool(kinds & {kind.value for kind in _PAYLOAD_KINDS})
-
-    @cached_property
-    def assets(self) -> list[Asset]:
-        return list(Asset.objects.all())
-
-    def asset_of(self, type_: str, value: str) -> Asset | None:
-        """The record of a host or an address; of the case's own host where nothing is chosen."""
-        if type_ == ObservableType.IP:
-            return next((one for one in self.assets if value in one.addresses), None)
-        name = (value or self.case.host_name).lower()
-        host_id = "" if value and name != self.case.host_name.lower() else self.case.host_id
-        return next(
-            (
-                one
-                for one in self.assets
-                if (name and one.host_name.lower() == name) or (host_id and one.host_id == host_id)
-            ),
-            None,
-        )
-
-    @cached_property
-    def observed(self) -> Mapping[str, bool]:
-        """Which types of observables are recorded with evidence."""
-        kept = Observable.objects.filter(case=self.case, event_count__gt=0)
-        return dict.fromkeys(kept.order_by().values_list("type", flat=True).distinct(), True)
-
-    @cached_property
-    def scope(self) -> Any:
-        """The newest search of other hosts, None where none ran."""
-        try:
-            scoping = import_module("triage.scoping")
-        except ImportError:
-            return None
-        return scoping.latest(self.case)
-
-
-Evaluate = Callable[[CaseState, str, str], tuple[bool, str]]
-
-
-def _gate_open(facts: CaseState, _type: str, _value: str) -> tuple[bool, str]:
-    if not facts.benign_blocks:
-        return True, "The gate allows benign."
-    number = facts.benign_blocks
-    return (
-        False,
-        f"Benign is not open: {number} {'thing stands' if number == 1 else 'things stand'} in the way.",
-    )
-
-
-def _preserved(facts: CaseState, _type: str, _value: str) -> tuple[bool, str]:
-    if facts.is_preserved:
-        return True, "The evidence is preserved."
-    return False, "Preserve the evidence first: containing and removing changes what is there."
-
-
-def _malicious(facts: CaseState, _type: str, _value: str) -> tuple[bool, str]:
-    if facts.is_malicious:
-        return True, "The verdict is malicious."
-    return False, "The verdict is not malicious: give it first, at the top of the ladder."
-
-
-def _malicious_or_payload(facts: CaseState, _type: str, _value: str) -> tuple[bool, str]:
-    if facts.is_malicious:
-        return True, "The verdict is malicious."
-    if facts.payload_signs:
-        return True, f"A payload is at work: {facts.payload_signs[0]}"
-    return (
-        False,
-        "Neither is the verdict malicious, nor has a check seen retrieval, a child or a library at work.",
-    )
-
-
-def _isolation(facts: CaseState, type_: str, value: str) -> tuple[bool, str]:
-    asset = facts.asset_of(type_, value)
-    name = value or facts.case.host_name or "the host"
-    if asset is None:
-        return (
-            False,
-            f"No asset record says that {name} may be isolated. A lead adds one under Administration.",
-        )
-    if asset.isolation_permitted:
-        return True, f"The role of {asset} allows isolation."
-    role = f" ({asset.role})" if asset.role else ""
-    return False, f"The role of {asset}{role} does not allow isolation. Ask {asset.owner or 'its owner'}."
-
-
-def _ids(facts: CaseState, type_: str, _value: str) -> tuple[bool, str]:
-    wanted = [type_] if type_ else [ObservableType.PROCESS.value, ObservableType.HASH.value]
-    if any(facts.observed.get(one) for one in wanted):
-        return True, "Ids are recorded in the evidence."
-    return False, "No process id or hash of it is in the frozen evidence: record it before it is gone."
-
-
-def _scope(facts: CaseState, _type: str, _value: str) -> tuple[bool, str]:
-    if facts.scope is not None:
-        return True, "Other hosts were searched."
-    return False, "Nobody has searched the other hosts yet: search them before anything is removed for good."
-
-
-_CONDITIONS: Mapping[str, tuple[str, Evaluate]] = {
-    "gate_open": ("The gate allows benign.", _gate_open),
-    "evidence_preserved": ("The evidence is preserved.", _preserved),
-    "disposition_malicious": ("The verdict is malicious.", _malicious),
-    "malicious_or_payload": ("The verdict is malicious, or a payload is at work.", _malicious_or_payload),
-    "isolation_permitted": ("The host's role allows isolation.", _isolation),
-    "ids_recorded": ("Process ids and hashes are recorded.", _ids),
-    "scope_known": ("The other hosts are known.", _scope),
-}
 
 
 @dataclass(frozen=True, slots=True)

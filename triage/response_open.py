@@ -17,7 +17,11 @@ def open_containments(*, actor: Actor, case: Case | None = None) -> ResponseActi
     """Reversible containments in force that nobody took over, oldest first, as the actor may see them."""
     rows = ResponseAction.objects.visible_to(actor).open_containments()
     rows = rows.filter(case=case) if case else rows
-    return rows.select_related("case", "kind", "requested_by", "approved_by").order_by("started_at", "pk")
+    return (
+        rows.with_proof()
+        .select_related("case", "kind", "requested_by", "approved_by")
+        .order_by("started_at", "pk")
+    )
 
 
 def counts(case: Case, *, actor: Actor) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import ActionState, CheckOutcome
 from triage.errors import StaleEditError, TriageError
 from triage.models import Attachment, ReplyLink, ResponseAction
+from triage.response_executors import executor_of
 
 _S = ActionState
 
@@ -42,7 +43,7 @@ def record_result(
         raise TriageError("Say what shows it: what was done, where, and how you can tell.")
     with transaction.atomic():
         row = response_rows.found(action.pk)
-        if row is None or row.state not in (_S.RUNNING, _S.UNKNOWN) or _is_with_the_target(row):
+        if row is None or not is_for_people(row):
             raise StaleEditError(f"{action.number} is not for people to settle now.", theirs=row)
         if attachment is not None and attachment.case_id != row.case_id:
             raise TriageError("The file is not one of this case. Attach it again.")
@@ -61,9 +62,17 @@ def _by_hand(row: ResponseAction, says: str, actor: Actor) -> None:
     response_checks.keep(row, Proof(CheckOutcome.HOLDING, says), actor=actor)
 
 
-def _is_with_the_target(row: ResponseAction) -> bool:
-    """Running at a system that can be asked: its word counts, not a person's."""
-    return row.state == _S.RUNNING and row.connector is not None and bool(row.external_id)
+def is_for_people(row: ResponseAction) -> bool:
+    """Whether a person says what came of it: not while a system that can be asked, or the product itself,
+    is at it, for then that word counts."""
+    if row.state != _S.RUNNING:
+        return row.state == _S.UNKNOWN
+    is_asked = row.connector is not None and bool(row.external_id)
+    return not is_asked and (executor_of(row.kind.key) is None or _waits_for_people(row))
+
+
+def _waits_for_people(row: ResponseAction) -> bool:
+    return row.accepted_at is not None and not row.external_id
 
 
 def called_back(token: str, *, result: str, says: str) -> ResponseAction:

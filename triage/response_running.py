@@ -34,7 +34,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=30)
 ON_ITS_WAY = timedelta(minutes=2)
 # Whoever took an order and says nothing for so long is not waited for.
 PATIENCE = timedelta(hours=1)
-MOST_LOOKS = 50
+MOST_LOOKS, QUICK_LOOKS = 50, 10
 OUTPUT_LENGTH = 100_000
 CALL_BACK_SALT = "response-call-back"
 CALL_BACK_LASTS = timedelta(days=2)
@@ -260,7 +260,11 @@ def ask_soon(row: ResponseAction, after: timedelta | None = None) -> None:
     row.save(update_fields=["looks"])
     if row.looks > MOST_LOOKS:
         return
-    at = timezone.now() + (after or (_pause(row.looks) if row.looks > 1 else timedelta(seconds=1)))
+    pause = after or (_pause(row.looks) if row.looks > 1 else timedelta(seconds=1))
+    if row.connector_id is not None and row.looks > QUICK_LOOKS:
+        # An endpoint that is switched off may answer in hours: it is asked ever less often, not given up.
+        pause = max(pause, _pause(row.looks - QUICK_LOOKS))
+    at = timezone.now() + pause
     outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{row.looks}", row.pk, not_before=at)
 
 

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from detections import ecs, outbox
@@ -28,6 +29,8 @@ from triage.scope_indicators import REPORTS, Indicator, filters_of
 
 log = logging.getLogger(__name__)
 KIND = "scope"
+# Around the case's events, unless somebody chooses.
+USUAL_BEFORE, USUAL_AFTER = timedelta(days=7), timedelta(hours=24)
 # A larger deployment is shown by its hosts with hits and the first of the others.
 MOST_HOSTS = 10_000
 # Of each indicator so many hosts keep their first events; more are counted.
@@ -37,20 +40,50 @@ NAMED_HOSTS = 200
 _BATCH = 500
 
 
-def ask(case: Case, *, keys: Sequence[str], before: timedelta, after: timedelta, actor: Actor) -> ScopeRun:
+def ask_usual(case: Case, *, actor: Actor, since: datetime) -> ScopeRun:
+    """Ask for what is proposed, over the usual window. A search that is under way, or was asked for or ended
+    since that moment, stands for it: who may have asked then does not ask twice. Raises as `ask` does."""
+    actor.require("triage.add_scoperun", "search other hosts")
+    observables.collect(case)
+    keys = [one.key for one in scope_indicators.offered(case) if one.is_usual]
+    if not keys and _standing(case, since) is None:
+        raise TriageError("Nothing is proposed to look for: choose indicators on the case's Scope tab.")
+    return ask(case, keys=keys, before=USUAL_BEFORE, after=USUAL_AFTER, actor=actor, since=since)
+
+
+def _standing(case: Case, since: datetime) -> ScopeRun | None:
+    recent = Q(asked_at__gte=since) | Q(finished_at__gte=since)
+    wanted = recent | Q(state__in=[ScopeRunState.WAITING, ScopeRunState.RUNNING])
+    return ScopeRun.objects.filter(wanted, case=case).order_by("-number").first()
+
+
+def ask(
+    case: Case,
+    *,
+    keys: Sequence[str],
+    before: timedelta,
+    after: timedelta,
+    actor: Actor,
+    since: datetime | None = None,
+) -> ScopeRun:
     """Ask for a search over all hosts; a worker does it, indicator by indicator.
 
-    keys: of `scope_indicators.offered`. before, after: around the case's events, cut at the present. A
-    closed case is searched too: what was done then is still proven by it. Raises NotPermittedError, and
-    TriageError for no or unknown indicators, a window that can't be, or a search that is under way.
+    keys: of `scope_indicators.offered`. before, after: around the case's events, cut at the present. since:
+    see `ask_usual`. A closed case is searched too: what was done then is still proven by it. Raises
+    NotPermittedError, and TriageError for no or unknown indicators, a window that can't be, or a search that
+    is under way.
     """
     actor.require("triage.add_scoperun", "search other hosts")
+    if since is not None and (standing := _standing(case, since)) is not None:
+        return standing
     window = _window(case, before, after)
     observables.collect(case)
     chosen = _chosen(case, keys)
     searched = [one.key for one in chosen]
     with transaction.atomic():
         held = cases.locked(case.pk)
+        if since is not None and (standing := _standing(held, since)) is not None:
+            return standing
         if ScopeRun.objects.filter(case=held).under_way().exists():
             raise TriageError("A search of other hosts is under way. Wait for its result, then ask again.")
         run = ScopeRun.objects.create(

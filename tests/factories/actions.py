@@ -5,11 +5,20 @@ from django.utils import timezone
 from detections import outbox
 from detections.actors import of_user
 from tests.conftest import person
-from triage import response_actions, response_results
+from triage import response_actions
 from triage.actions.adapter import _adapters
 from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import CheckOutcome, ObservableType
-from triage.models import ActionKind, Asset, Case, Connector, Observable, ResponseAction
+from triage.models import (
+    ActionKind,
+    Asset,
+    Case,
+    CasePack,
+    Connector,
+    Observable,
+    ResponseAction,
+    ScopeRun,
+)
 from triage.response_actions import Wish
 
 WHY = "The checks point at it."
@@ -88,17 +97,32 @@ def observable(
     return row
 
 
-def preserved(case: Case, actor) -> ResponseAction:
-    """The evidence of the case, preserved as far as preconditions ask."""
-    ActionKind.objects.get_or_create(
-        key="preserve_evidence", defaults={"label": "Preserve", "needs_approval": False}
+def preserved(case: Case) -> CasePack:
+    """A pack of the case as it stands now, as far as preconditions ask: its bytes are nowhere."""
+    return CasePack.objects.create(
+        case=case,
+        number=case.packs.count() + 1,
+        state="succeeded",
+        asked_at=timezone.now(),
+        finished_at=timezone.now(),
+        sha256="5a" * 32,
+        kept=[{"key": "dns", "label": "DNS lookups", "state": "kept", "text": "3 events of 1 pivot"}],
     )
-    action = response_actions.request(case, Wish("preserve_evidence", WHY), actor=actor)
-    outbox.drain()
-    action.refresh_from_db()
-    if action.state == "running":
-        response_results.record_result(action, succeeded=True, proof="Copied to the share.", actor=actor)
-    return action
+
+
+def scoped(case: Case, state: str = "succeeded", **columns) -> ScopeRun:
+    """A search of other hosts, as far as preconditions ask."""
+    now = timezone.now()
+    return ScopeRun.objects.create(
+        case=case,
+        number=case.scope_runs.count() + 1,
+        state=state,
+        window_start=now,
+        window_end=now,
+        asked_at=now,
+        finished_at=None if state in ("waiting", "running") else now,
+        **columns,
+    )
 
 
 def permitted(case: Case, *, allowed: bool = True) -> Asset:
@@ -109,7 +133,7 @@ def permitted(case: Case, *, allowed: bool = True) -> Asset:
 
 def requested(case: Case, actor, kind: str = "block_destination", **wish) -> ResponseAction:
     """A request to block the destination, the evidence preserved."""
-    preserved(case, actor)
+    preserved(case)
     target = wish.pop("target", None) or str(observable(case).pk)
     return response_actions.request(case, Wish(kind, WHY, target=target, **wish), actor=actor)
 

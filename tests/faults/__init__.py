@@ -3,17 +3,30 @@
 The quick numbers run with the other tests; FAULTS=full takes those of docs/reliability.md.
 """
 
+import json
 import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+FIGURES = os.environ.get("FAULTS_FIGURES", "")
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 
 def number(quick: int, full: int) -> int:
     """How often a fault strikes in this run."""
     return full if IS_FULL else quick
+
+
+def keep_figure(name: str, /, **values: object) -> None:
+    """Print a figure, and keep it as a JSON line in the file that FAULTS_FIGURES names."""
+    line = json.dumps({"fault": name} | values, default=str)
+    sys.stdout.write(line + "\n")
+    if FIGURES:
+        with Path(FIGURES).open("a") as file:
+            file.write(line + "\n")
 
 
 def databases(*quick: str) -> pytest.MarkDecorator:

@@ -1,30 +1,16 @@
 """What every fault needs: the invariants afterwards, a clock for arrivals, and figures that are kept."""
 
-import json
-import os
-import sys
-from pathlib import Path
-
 import pytest
 
 from detections import invariants
 from detections.actors import system
-
-FIGURES = os.environ.get("FAULTS_FIGURES", "")
+from tests.faults import keep_figure
 
 
 @pytest.fixture
 def figure():
-    """Prints a figure, and keeps it as a JSON line in the file that FAULTS_FIGURES names."""
-
-    def say(name, /, **values):
-        line = json.dumps({"fault": name} | values, default=str)
-        sys.stdout.write(line + "\n")
-        if FIGURES:
-            with Path(FIGURES).open("a") as file:
-                file.write(line + "\n")
-
-    return say
+    """See `keep_figure`."""
+    return keep_figure
 
 
 @pytest.fixture

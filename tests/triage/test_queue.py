@@ -39,6 +39,7 @@ def test_tabs_count_what_they_hold(store, analyst, ana):
         "mine": 1,
         "unassigned": 2,
         "approval": 0,
+        "contained": 0,
         "blocked": 1,
         "new": 1,
         "all": 3,

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import Group
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from detections.journal import canonical_json
 from detections.models.visibility import VisibleQuerySet
@@ -106,6 +106,13 @@ class ResponseActionQuerySet(VisibleQuerySet["ResponseAction"]):
     def open_containments(self) -> "ResponseActionQuerySet":
         """What can be taken back, may be in force, and is neither taken back nor handed over."""
         return self.filter(is_containment=True, state__in=IN_FORCE, undoes__isnull=True, handed_to="")
+
+    def with_proof(self) -> "ResponseActionQuerySet":
+        """Each with when its effect was first and last seen, `first_held` and `last_held`, however long it is
+        looked at."""
+        held = ActionCheck.objects.filter(action=OuterRef("pk"), result=CheckOutcome.HOLDING).values("at")
+        first, last = held.order_by("at")[:1], held.order_by("-at")[:1]
+        return self.annotate(first_held=Subquery(first), last_held=Subquery(last))
 
     def moving(self) -> "ResponseActionQuerySet":
         return self.filter(state__in=MOVING)

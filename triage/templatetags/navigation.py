@@ -19,14 +19,14 @@ register = template.Library()
 
 # URL names that belong to a section of the rail, by their first word.
 _SECTIONS = {
-    "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm", "scope", "pack"},
+    "queue": {"queue", "case", "question", "pivot", "evidence", "next", "storm", "scope", "pack", "action"},
     "tasks": {"tasks", "task"},
     "rules": {"rules", "rule", "searches", "search"},
     "health": {"health"},
     "imports": {"imports", "import", "quarantine"},
     "notifications": {"notifications"},
     "exceptions": {"exceptions", "exception", "value"},
-    "approvals": {"approvals"},
+    "approvals": {"approvals", "containments"},
 }
 
 

@@ -3,11 +3,14 @@
 from datetime import datetime, timedelta
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from triage.enums import CheckOutcome
-from triage.models import ResponseAction
+from triage.models import Case, ResponseAction
+from triage.response_conditions import Condition
+from triage.response_results import is_for_people
 from triage.templatetags.marks import icon, words
 from triage.templatetags.moments import span, when
 
@@ -47,8 +50,34 @@ def step_glyph(state: str) -> SafeString:
 
 
 @register.filter
+def is_by_itself(action: ResponseAction) -> bool:
+    """Whether the product is at it, so that no person says what came of it."""
+    return not is_for_people(action)
+
+
+@register.filter
 def step_tone(state: str) -> str:
     return {"done": "s-ok", "active": "s-active", "running": "s-running"}.get(state, "s-open")
+
+
+# Where a precondition is fulfilled: a page of the case and a place on it, and the words of the link.
+_REMEDIES = {
+    "evidence_preserved": ("case_response", "#can-preserve_evidence", "To that step"),
+    "scope_known": ("case_response", "#can-search_other_hosts", "To that step"),
+    "disposition_malicious": ("case_response", "#verdict", "To the verdict"),
+    "malicious_or_payload": ("case_response", "#verdict", "To the verdict"),
+    "gate_open": ("case_close", "", "See what"),
+}
+
+
+@register.simple_tag
+def remedy(condition: Condition, case: Case) -> SafeString | str:
+    """A link to where a precondition that lacks is fulfilled; nothing for those that other people fulfil."""
+    found = _REMEDIES.get(condition.key)
+    if condition.holds or found is None or not case.is_open:
+        return ""
+    name, place, text = found
+    return format_html('<a href="{}{}">{}</a>', reverse(name, args=[case.pk]), place, text)
 
 
 @register.filter
@@ -59,18 +88,17 @@ def span_of_minutes(minutes: int) -> str:
 
 @register.simple_tag
 def proof_line(action: ResponseAction) -> SafeString | str:
-    """`Verified 09:58, still holding 10:58`. Checks have been read with the action."""
-    checks = list(action.checks.all())
-    if not checks:
+    """`Verified 09:58, still holding 10:58`. The action was read `with_proof`."""
+    if action.proven_at is None:
         return ""
-    held = [check.at for check in checks if check.result == CheckOutcome.HOLDING]
+    first, last = getattr(action, "first_held", None), getattr(action, "last_held", None)
     if action.proof == CheckOutcome.BROKEN:
-        return format_html("<strong>Does not hold any more</strong>, seen {}.", _at(checks[-1].at))
-    if not held:
-        return format_html("Not proven, looked {}.", _at(checks[-1].at))
-    if len(held) == 1:
-        return format_html("Verified {}.", _at(held[0]))
-    return format_html("Verified {}, still holding {}.", _at(held[0]), _at(held[-1]))
+        return format_html("<strong>Does not hold any more</strong>, seen {}.", _at(action.proven_at))
+    if first is None or last is None:
+        return format_html("Not proven, looked {}.", _at(action.proven_at))
+    if first == last:
+        return format_html("Verified {}.", _at(first))
+    return format_html("Verified {}, still holding {}.", _at(first), _at(last))
 
 
 def _at(moment: datetime) -> SafeString | str:

@@ -8,13 +8,14 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from triage import approvals as requests
-from triage import exception_overview
+from triage import exception_overview, response_open
 from triage.approvals import Pending
 from triage.enums import BackTestKind, BackTestState
 from triage.models import BackTest, Case
 from triage.views.doors import Asked, page
 
 A_PAGE = 50
+CONTAINMENTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,14 @@ class Line:
 
 @page
 def approvals(request: Asked) -> HttpResponse:
-    """Everything that waits, oldest first, and the exceptions that end soon."""
+    """Everything that waits, oldest first; containments in force, and exceptions that end soon."""
     found = requests.pending(request.actor)
     kinds = sorted({one.kind for one in found})
     kind = request.GET.get("kind", "")
     wanted = [one for one in found if kind not in kinds or one.kind == kind]
     shown = Paginator(wanted, A_PAGE).get_page(request.GET.get("page"))
     now = timezone.now()
+    held = response_open.open_containments(actor=request.actor)
     return render(
         request,
         "approvals/list.html",
@@ -47,6 +49,8 @@ def approvals(request: Asked) -> HttpResponse:
             "kind": kind if kind in kinds else "",
             "total": len(found),
             "mine": sum(not _why_not(request, one) for one in found),
+            "containments": list(held[:CONTAINMENTS_SHOWN]),
+            "containments_total": held.count(),
             "ending": exception_overview.ending(actor=request.actor, now=now),
             "now": now,
         },

@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from triage import cases, journal, preserving, response_open
+from triage import cases, journal, preservation, response_open
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.forms import AssignForm, CloseForm
 from triage.models import Case
@@ -70,8 +70,7 @@ def case_journal(request: Asked, pk: int) -> HttpResponse:
 def case_close(request: Asked, pk: int) -> HttpResponse:
     shown = load(request, pk)
     is_sent = request.method == "POST"
-    kept = "" if is_sent else preserving.preserved_text(shown)
-    form = CloseForm(request.POST if is_sent else None, initial={"preserved": kept})
+    form = CloseForm(request.POST if is_sent else None)
     refusals: list[str] = []
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -105,6 +104,7 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
         **fresh.context("close"),
         "form": form,
         "refusals": refusals,
+        "preservation": preservation.of_case(fresh.case),
         "response_blocks": response_open.blocks(fresh.case) if fresh.case.is_open else [],
         "may_override": request.actor.can("triage.override_gate"),
         "overridable": [value.value for value in cases.OVERRIDABLE],

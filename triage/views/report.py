@@ -100,4 +100,4 @@ def case_harden(request: Asked, pk: int) -> HttpResponse:
         context = _context(request, case, harden_refusal=str(refused), typed=typed)
         return render(request, "reports/report.html", context, status=422)
     messages.success(request, f"{task.title}: it is a task of {task.owner} now, and outlives the case.")
-    return redirect("case_report", pk)
+    return redirect("case_response" if request.POST.get("from") == "response" else "case_report", pk)

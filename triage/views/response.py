@@ -6,6 +6,7 @@ from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -28,26 +29,40 @@ from triage.enums import ConfirmationKind
 from triage.errors import GateClosedError, TriageError
 from triage.models import Attachment, Case, ResponseAction
 from triage.response_actions import Wish
+from triage.response_executors import executor_of
 from triage.response_kinds import KindSpec, kind_of, spec_of
 from triage.views import response_page
 from triage.views.case_page import CasePage, assignable, load
 from triage.views.doors import Asked, page
 
+A_PAGE = 50
+CHECKS_SHOWN = 12
+
 
 @page
 def case_response(request: Asked, pk: int) -> HttpResponse:
-    return render(request, "response/ladder.html", _ladder(request, load(request, pk)))
+    """The ladder. While something is under way the page asks for it again, and is answered when it moved."""
+    context = _ladder(request, load(request, pk))
+    if request.htmx and request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=204)
+    return render(request, "response/ladder.html", context)
 
 
 def _ladder(request: Asked, case: Case, **more: object) -> dict[str, object]:
     shown = CasePage(case, request.actor)
     actions = response_page.actions_of(shown)
+    ladder = response_page.shown(shown, actions)
     return {
         **shown.context("response"),
-        "shown": response_page.shown(shown, actions),
+        "shown": ladder,
+        "seen": response_page.seen(ladder, actions),
+        "is_moving": response_page.is_moving(ladder, actions),
         "in_force": [one for one in actions if _is_open(one)],
         "handed": [one for one in actions if one.handed_to and one.is_in_force],
         "is_malicious": verdicts.is_malicious(case),
+        "assignable": assignable(),
+        "may_ask": request.actor.can("triage.add_casetask"),
+        "harden_from": "response",
         "verdict_blocks": [block.sentence for block in shown.gate.of("malicious").blocks],
         "may_request": request.actor.can(response_actions.REQUEST) and case.is_open,
         "may_undo": request.actor.can(response_actions.REQUEST),
@@ -104,16 +119,20 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
             refusal = str(refused)
         else:
             messages.success(request, _said(made))
-            return redirect("action", made.pk)
+            return redirect("case_response", pk) if "at_once" in given else redirect("action", made.pk)
+    targets = response_targets.choices(case, spec)
+    allowed = [target.token for target in targets if not target.why_not]
     context = {
         **shown.context("response"),
         "spec": spec,
         "kind": kind_of(key, place.action),
+        "is_by_itself": executor_of(key) is not None,
         "stage": place.stage,
         "label": place.action.label,
         "refusal": refusal,
         "typed": given,
-        "targets": response_targets.choices(case, spec),
+        "targets": targets,
+        "chosen": given.get("target") or (allowed[0] if len(allowed) == 1 else ""),
         "offer": response_ladder.judge(case, key, stage, "", "", shown.guide),
         "may_override": request.actor.can(response_actions.OVERRIDE),
         "may_request": request.actor.can(response_actions.REQUEST),
@@ -126,10 +145,12 @@ def action_request(request: Asked, pk: int) -> HttpResponse:
 def _wish(request: Asked, spec: KindSpec, stage: str) -> Wish:
     """What was typed. Raises TriageError for a time that is none."""
     given = request.POST
+    # At one click nobody types why, and nobody has to decide on it.
+    usual = spec.usual_reason if "at_once" in given and not kind_of(spec.key).needs_approval else ""
     return Wish(
         kind=spec.key,
         stage=stage,
-        reason=given.get("reason", ""),
+        reason=given.get("reason", "").strip() or usual,
         target=given.get("target", ""),
         typed={name: given.get(name, "") for name in spec.fields},
         ends_at=_moment(given.get("ends_at", "")),
@@ -170,7 +191,7 @@ def _action(request: Asked, pk: int) -> ResponseAction:
         "attachment",
         "case",
     )
-    return get_object_or_404(rows.prefetch_related("checks", "undos"), pk=pk)
+    return get_object_or_404(rows.prefetch_related("undos"), pk=pk)
 
 
 @page
@@ -191,11 +212,14 @@ def _show(request: Asked, row: ResponseAction, **more: object) -> HttpResponse:
         "is_own": is_own,
         "may_decide": actor.can("triage.approve") and not is_own,
         "may_request": actor.can(response_actions.REQUEST),
+        "checks": list(reversed(row.checks.order_by("-pk")[:CHECKS_SHOWN])),
+        "checks_total": row.checks.count(),
         "conditions": [] if row.undoes_id else judged.conditions,
         "can_undo": bool(row.undo_plan) and row.is_in_force and not _standing_undo(row),
         "standing_undo": _standing_undo(row),
-        "is_for_people": row.state in ("running", "unknown")
-        and not (row.state == "running" and row.connector_id and row.external_id),
+        "result_link": response_page.link_of(row),
+        "is_by_itself": executor_of(row.kind.key) is not None,
+        "is_for_people": response_results.is_for_people(row),
         "files": list(Attachment.objects.filter(case=row.case).standing()),
         "now": timezone.now(),
         **more,
@@ -324,5 +348,8 @@ def containments(request: Asked) -> HttpResponse:
     """Every containment in force, oldest first."""
     if not request.actor.can("triage.view_responseaction"):
         raise NotPermittedError("Your account may not see response actions.")
-    rows = response_open.open_containments(actor=request.actor).prefetch_related("checks")
-    return render(request, "response/containments.html", {"rows": rows, "now": timezone.now()})
+    rows = response_open.open_containments(actor=request.actor)
+    shown = Paginator(rows, A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request, "response/containments.html", {"rows": shown, "page": shown, "now": timezone.now()}
+    )

@@ -21,6 +21,7 @@ from triage import (
     case_report,
     pack_files,
     pack_verifier,
+    preservation,
     preserved,
     preserving,
     spreadsheets,
@@ -224,7 +225,7 @@ def test_the_report_in_a_pack_is_escaped_and_asks_for_nothing(case, analyst, tmp
 
 def test_preserving_asks_for_what_nobody_asked_and_says_what_is_not_there(store, analyst, tmp_path):
     (attack,) = cases_of("malicious")
-    assert preserving.evidence_preserved(attack) is False
+    assert preservation.evidence_preserved(attack) is False
     assert [one.key for one in preserved.missing(attack)] == ["preserve-neighbours"]
     pack, path = packed(attack, analyst, tmp_path)
     stands = {one["key"]: one["state"] for one in pack.kept}
@@ -235,8 +236,8 @@ def test_preserving_asks_for_what_nobody_asked_and_says_what_is_not_there(store,
         **dict.fromkeys(("children", "libraries", "sessions"), "kept"),
         "scope": "lacking",
     }
-    assert preserving.evidence_preserved(attack) is True
-    text = preserving.preserved_text(attack)
+    assert preservation.evidence_preserved(attack) is True
+    text = preservation.preserved_text(attack)
     assert pack.sha256 in text
     assert "Not preserved: Other hosts: Nobody has searched the other hosts yet." in text
     made = JournalEntry.objects.get(stream__name=attack.stream, verb="pack_made")

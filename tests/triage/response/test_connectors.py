@@ -155,7 +155,7 @@ def feed(client, name="txt", token="feed-token"):
 
 def test_what_is_approved_is_pulled_until_it_is_undone(make_case, analyst, lead, listed, client):
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     for value, kind in (
         ("203.0.113.57", "ip"),
         ("evil.example", "domain"),

@@ -11,12 +11,13 @@ from django.utils import timezone
 from detections import invariants, outbox
 from detections.models import OutboxRow
 from tests.factories.actions import approved, scripted
-from tests.faults import IS_FULL
+from tests.faults import keep_figure
+from tests.faults import number as number_of
 from triage import response_running
 from triage.response_actions import retry
 
 pytestmark = pytest.mark.django_db
-ROUNDS = 100 if IS_FULL else 10
+ROUNDS = number_of(10, 100)
 MOMENTS = ["before_begin", "before_send", "after_send", "before_store", "after_store", "never"]
 
 
@@ -131,7 +132,8 @@ def test_of_twenty_who_decide_at_once_one_wins(make_case, analyst):
 
     scripted()
     people = leads(20)
-    for number in range(100 if IS_FULL else 2):
+    rounds = number_of(2, 100)
+    for number in range(rounds):
         action = requested(make_case(number + 1), analyst)
         barrier = Barrier(len(people))
 
@@ -157,3 +159,4 @@ def test_of_twenty_who_decide_at_once_one_wins(make_case, analyst):
         assert results.count("won") == 1
         assert all(results)
         assert ResponseAction.objects.get(pk=action.pk).state in ("approved", "declined")
+    keep_figure("approval races", rounds=rounds, deciders=20, winners_a_round=1)

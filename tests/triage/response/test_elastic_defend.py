@@ -51,7 +51,7 @@ def ready(make_case, make_pivot, analyst):
     observables.collect(case)
     assert EventSummary.objects.filter(case=case).exists()
     permitted(case)
-    preserved(case, analyst)
+    preserved(case)
     Question.objects.filter(case=case).update(state="escalate")
     case.refresh_from_db()
     return verdicts.confirm_malicious(case, reason="It is.", actor=analyst, version=case.version)

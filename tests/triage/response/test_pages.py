@@ -46,7 +46,7 @@ def test_the_ladder_says_what_is_open_and_why_the_rest_is_not(as_analyst, store)
 def test_an_action_is_asked_for_decided_and_undone_on_its_pages(client, ana, lin, make_case, analyst):
     scripted()
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     row = observable(case)
     form = reverse("action_request", args=[case.pk]) + "?kind=block_destination&stage=contain"
     client.force_login(ana)

@@ -1,11 +1,9 @@
 """Every precondition: refused before, allowed after, at the request and at the approval."""
 
-from types import SimpleNamespace
-
 import pytest
 from django.utils import timezone
 
-from tests.factories.actions import WHY, observable, permitted, preserved
+from tests.factories.actions import WHY, observable, permitted, preserved, scoped
 from triage import response_actions, response_ladder, verdicts
 from triage.enums import CheckState, Points
 from triage.errors import GateClosedError, TriageError
@@ -35,10 +33,6 @@ def fired(case, question="retrieval"):
     )
 
 
-def scoped(monkeypatch, found):
-    monkeypatch.setattr(response_ladder.CaseState, "scope", found)
-
-
 def refusal(case, kind, actor, target, stage=""):
     with pytest.raises(PreconditionError) as refused:
         response_actions.request(case, Wish(kind, WHY, stage, str(target.pk)), actor=actor)
@@ -49,7 +43,7 @@ def test_containment_needs_preserved_evidence(make_case, analyst):
     case = make_case()
     ip = observable(case)
     assert refusal(case, "block_destination", analyst, ip) == ["evidence_preserved"]
-    preserved(case, analyst)
+    preserved(case)
     asked = response_actions.request(case, Wish("block_destination", WHY, target=str(ip.pk)), actor=analyst)
     assert asked.state == "requested"
 
@@ -57,7 +51,7 @@ def test_containment_needs_preserved_evidence(make_case, analyst):
 def test_isolation_needs_a_payload_or_the_verdict_and_a_role_that_permits_it(make_case, analyst, lead):
     case = make_case()
     host = observable(case, case.host_name, "host")
-    preserved(case, analyst)
+    preserved(case)
     wanted = ["malicious_or_payload", "isolation_permitted"]
     assert refusal(case, "isolate_host", analyst, host, "contain") == wanted
     fired(case, "identity")
@@ -74,7 +68,7 @@ def test_isolation_needs_a_payload_or_the_verdict_and_a_role_that_permits_it(mak
 
 def test_full_containment_needs_the_verdict(make_case, analyst):
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     user = observable(case, "CORP\\adm-kline", "user")
     assert refusal(case, "disable_account", analyst, user) == ["disposition_malicious"]
     with pytest.raises(GateClosedError, match="No question points to escalate"):
@@ -87,7 +81,7 @@ def test_full_containment_needs_the_verdict(make_case, analyst):
 
 def test_a_verdict_that_its_answers_left_opens_nothing_any_more(make_case, analyst, lead):
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     confirm(case, analyst)
     user = observable(case, "CORP\\adm-kline", "user")
     action = response_actions.request(case, Wish("disable_account", WHY, target=str(user.pk)), actor=analyst)
@@ -102,29 +96,27 @@ def test_a_verdict_that_its_answers_left_opens_nothing_any_more(make_case, analy
         verdicts.withdraw(case, reason="Again.", actor=analyst, version=case.version)
 
 
-def test_removal_needs_recorded_ids_and_a_search_of_other_hosts(make_case, analyst, monkeypatch):
+def test_removal_needs_recorded_ids_and_a_search_of_other_hosts(make_case, analyst):
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     confirm(case, analyst)
     digest = observable(case, "ab" * 32, "hash", event_count=0)
-    scoped(monkeypatch, None)
     assert refusal(case, "delete_files", analyst, digest) == ["ids_recorded", "scope_known"]
     digest.event_count = 2
     digest.save()
     assert refusal(case, "delete_files", analyst, digest) == ["scope_known"]
-    scoped(monkeypatch, SimpleNamespace(number=1))
+    scoped(case)
     made = response_actions.request(case, Wish("delete_files", WHY, target=str(digest.pk)), actor=analyst)
     assert (made.state, made.needs_approval) == ("requested", True)
 
 
-def test_credentials_are_reset_after_the_scope_is_known(make_case, analyst, monkeypatch):
+def test_credentials_are_reset_after_the_scope_is_known(make_case, analyst):
     case = make_case()
-    preserved(case, analyst)
+    preserved(case)
     confirm(case, analyst)
     user = observable(case, "CORP\\adm-kline", "user")
-    scoped(monkeypatch, None)
     assert refusal(case, "reset_credentials", analyst, user) == ["scope_known"]
-    scoped(monkeypatch, SimpleNamespace(number=1))
+    scoped(case)
     assert response_actions.request(
         case, Wish("reset_credentials", WHY, target=str(user.pk)), actor=analyst
     ).needs_approval
@@ -187,3 +179,26 @@ def test_a_kind_that_only_an_overlay_names_needs_an_approval(make_case, analyst)
     kind = kind_of("howl", StageAction("howl", "Howl", is_destructive=True))
     assert (kind.needs_approval, kind.is_destructive, kind.connector) == (True, True, None)
     assert not ResponseAction.objects.exists()
+
+
+def test_the_page_and_the_admin_refuse_what_the_function_refuses(client, ana, adi, make_case, settings):
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    case = make_case()
+    row = observable(case)
+    client.force_login(ana)
+    page = f"/cases/{case.pk}/response/request/"
+    typed = {"kind": "block_destination", "stage": "contain", "target": row.pk, "reason": "It spreads."}
+    refused = client.post(page, typed)
+    assert (refused.status_code, ResponseAction.objects.count()) == (422, 0)
+    assert "Preserve the evidence first" in refused.text
+    assert "It spreads." in refused.text
+    assert client.post(page, typed | {"override": "It can not wait any longer."}).status_code == 403
+    preserved(case)
+    assert client.post(page, typed).status_code == 302
+    action = ResponseAction.objects.get()
+    client.force_login(adi)
+    admin = f"/admin/triage/responseaction/{action.pk}/change/"
+    assert client.post(admin, {"state": "approved"}).status_code == 403
+    assert client.post("/admin/triage/responseaction/add/", {"state": "approved"}).status_code == 403
+    action.refresh_from_db()
+    assert action.state == "requested"

@@ -284,7 +284,7 @@ def test_an_override_needs_the_permission_and_stays_visible(make_case, analyst, 
 
 def test_a_target_is_one_of_the_case_s_observables(make_case, analyst):
     case, other = make_case(1), make_case(2)
-    preserved(case, analyst)
+    preserved(case)
     foreign = observable(other, "198.51.100.9")
     with pytest.raises(TriageError, match="Choose what it is done to"):
         response_actions.request(case, Wish("block_destination", WHY, target=str(foreign.pk)), actor=analyst)
@@ -308,11 +308,3 @@ def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
         response_clock.watch(actor=system("test"))
         outbox.drain()
     assert state(action) == "undone"
-
-
-def test_hardening_becomes_a_task_that_outlives_the_case(make_case, analyst, lin):
-    typed = {"what": "DCOM only from management hosts", "owner": "lin", "due": "2030-01-31"}
-    action = response_actions.request(make_case(), Wish("record_hardening", WHY, typed=typed), actor=analyst)
-    outbox.drain()
-    task = CaseTask.objects.get(kind="harden")
-    assert (state(action), task.owner, f"{task.due_at:%Y-%m-%d}") == ("succeeded", lin, "2030-01-31")
