@@ -3,8 +3,9 @@
 Each in a data folder of its own (PATH, else a temporary one), through the product's own functions:
 
 routing: alerts of one rule against many exceptions, most of which speak of recovered evidence too; the
-telemetry of every process is in the store. stored: a back-test over stored alerts. telemetry: a back-test over
-the event store of PATH, which is filled if it holds fewer events than asked for. Figures: docs/performance.md.
+telemetry of every process is in the store. stored: a back-test over stored alerts. telemetry: a back-test
+over the event store of PATH, which is filled if it holds fewer events than asked for.
+Figures: docs/performance.md.
 """
 
 import argparse

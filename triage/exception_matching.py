@@ -318,7 +318,7 @@ _FINGERPRINT = (
     "pk", "item", "item__rule", "revision", "state", "reason", "change_record", "owner", "starts_at",
     "active_from", "expires_at", "approved_sha256", "rule_version__sha256", "rule_version__rule__rule_id",
 )  # fmt: skip
-_last: tuple[Any, Matcher] | None = None
+_compiled_last: dict[Any, Matcher] = {}
 
 
 def active_matcher(*, now: datetime) -> Matcher:
@@ -326,7 +326,6 @@ def active_matcher(*, now: datetime) -> Matcher:
 
     Compiled anew only if something differs in the database from what was compiled last in this process.
     """
-    global _last
     versions = ExceptionVersion.objects.in_force(now)
     said = versions.annotate(text=Cast("entries", TextField())).values_list(*_FINGERPRINT, "text")
     seen = tuple(said.order_by("pk"))
@@ -334,9 +333,12 @@ def active_matcher(*, now: datetime) -> Matcher:
         return Matcher(())
     lists = ValueListVersion.objects.filter(state=ExceptionState.ACTIVE).order_by("pk")
     known = tuple(lists.values_list("pk", "revision", "approved_sha256", "value_list__name"))
-    if _last is None or _last[0] != (seen, known):
-        _last = ((seen, known), _matcher(versions))
-    return _last[1]
+    found = _compiled_last.get((seen, known))
+    if found is None:
+        found = _matcher(versions)
+        _compiled_last.clear()
+        _compiled_last[seen, known] = found
+    return found
 
 
 def _matcher(versions: ExceptionVersionQuerySet) -> Matcher:
@@ -354,7 +356,7 @@ def _matcher(versions: ExceptionVersionQuerySet) -> Matcher:
 
 
 def _give_rules(versions: Sequence[ExceptionVersion]) -> None:
-    """Give each its rule's version: many share a few, whose texts are long, so a join would read them often."""
+    """Give each its rule's version: many share a few, whose long texts a join would read for each."""
     found = RuleVersion.objects.select_related("rule").in_bulk({one.rule_version_id for one in versions})
     for version in versions:
         version.rule_version = found.get(version.rule_version_id or 0)
