@@ -200,5 +200,5 @@ class RuleImportForm(forms.Form):
 
 
 class ExceptionImportForm(forms.Form):
-    files = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
+    lists = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
     rule = forms.CharField(required=False)

@@ -43,15 +43,15 @@ def _import(request: Asked, rules: "QuerySet[Rule]") -> HttpResponse:
         form.add_error("rule", "That rule is not here any more. Choose another.")
     if not form.is_valid():
         return _shown(request, rules, form=form, status=422)
-    files: list[UploadedFile[bytes]] = form.cleaned_data["files"]
+    files: list[UploadedFile[bytes]] = form.cleaned_data["lists"]
     if sum(file.size or 0 for file in files) > MOST_BYTES:
         says = f"More than {MOST_BYTES // 2**20} MB: choose fewer files, or use manage.py exceptions import."
-        form.add_error("files", says)
+        form.add_error("lists", says)
         return _shown(request, rules, form=form, status=422)
     lines = [line for file in files for line in lines_of(file.read())]
     done = import_items(lines, actor=request.actor, rule=rule)
     if not (done.drafted or done.known or done.refused):
-        form.add_error("files", "There is no exception item in it. Export the list with its items.")
+        form.add_error("lists", "There is no exception item in it. Export the list with its items.")
         return _shown(request, rules, form=form, status=422)
     return _shown(request, rules, form=form, done=done, notes=_notes(done))
 

@@ -154,6 +154,18 @@ def test_a_fault_stands_at_its_field_and_the_form_as_it_was_typed(as_analyst, r1
     assert not ExceptionVersion.objects.exists()
 
 
+def test_a_fault_is_told_at_no_other_field(as_analyst, r1):
+    wrong = {"scope": "event", "field": "host.idd", "operator": "is", "values": ["host-1"]}
+    text = as_analyst.post(reverse("exception_new"), typed(r1, wrong)).content.decode()
+    assert text.count("host.idd is no field") == 1
+    told = as_analyst.post(reverse("value_list_new"), {"name": "", "type": "ip", "values": "10.0.0.1"})
+    assert (told.status_code, told.content.decode().count("dict_values"), told.context["value_faults"]) == (
+        422,
+        0,
+        [],
+    )
+
+
 def test_the_guardrails_are_told_before_anything_is_saved(as_analyst, store):
     from tests.factories.cases import shipped_rule
 
@@ -378,7 +390,7 @@ def test_an_export_of_kibana_becomes_drafts_and_says_what_differs(as_analyst, r1
     assert (refused.status_code, "Choose at least one file." in refused.content.decode()) == (422, True)
     assert f'value="{r1.pk}" selected' in " ".join(refused.content.decode().split())
     files = [export(KIBANA_ENTRY), export(item_id="i2", name="Two")]
-    done = as_analyst.post(address, {"rule": r1.pk, "files": files})
+    done = as_analyst.post(address, {"rule": r1.pk, "lists": files})
     text = done.content.decode()
     assert "1 drafted, 0 here already, 1 refused" in text
     assert "It has no entries, so it would hide everything." in text
@@ -410,4 +422,4 @@ def test_the_door_to_kibana_is_closed_to_who_may_not(client, otto, r1):
     for address in ("exception_exchange", "exception_export"):
         answer = client.get(reverse(address), {"look": 1})
         assert answer.status_code == 403 or b"There is no exception here yet." in answer.content
-    assert client.post(reverse("exception_exchange"), {"files": [export(KIBANA_ENTRY)]}).status_code == 403
+    assert client.post(reverse("exception_exchange"), {"lists": [export(KIBANA_ENTRY)]}).status_code == 403
