@@ -304,11 +304,9 @@ def _check_standing(item: ExceptionItem, version: ExceptionVersion) -> None:
         raise TriageError(f"It is {version.state}, and Kibana would hide by it again.")
     brought = item.source.get("item") or {}
     if not brought:
-        raise TriageError(f"It is {version.state} and not in force; Kibana would hide by it at once.")
+        raise TriageError(f"It is not in force here ({version.state}), and Kibana would hide by it at once.")
     if read_entries(brought.get("entries"), _texts(brought, "os_types")) != content_of(version).entries:
-        raise TriageError(
-            f"It was changed and is {version.state}: until it is approved, Kibana keeps what it has."
-        )
+        raise TriageError("What was changed here is not in force yet: until then Kibana keeps what it has.")
 
 
 def _written(item: ExceptionItem, version: ExceptionVersion, types: Mapping[str, str]) -> dict[str, Any]:

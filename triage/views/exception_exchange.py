@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from detections.models import Rule
-from triage.exception_exchange import ImportedItems, export_items, import_items, lines_of
+from triage.exception_exchange import ExportedItems, ImportedItems, export_items, import_items, lines_of
 from triage.exception_states import PROPOSE
 from triage.forms import ExceptionImportForm
 from triage.models import ExceptionItem
@@ -32,6 +32,7 @@ def exception_exchange(request: Asked) -> HttpResponse:
     chosen, more = request.GET.get("rule", ""), dict[str, Any]()
     if "look" in request.GET:
         more["exported"] = export_items(_items(request), actor=request.actor)
+        more["left_out"] = _by_reason(more["exported"])
     return _shown(request, rules, exporting=chosen, **more)
 
 
@@ -63,6 +64,14 @@ def _notes(done: ImportedItems) -> list[tuple[str, int]]:
         for note in one.notes:
             counts[note] = counts.get(note, 0) + 1
     return list(counts.items())
+
+
+def _by_reason(exported: ExportedItems) -> list[tuple[str, list[str]]]:
+    """Why items are left out, with the names of those."""
+    found: dict[str, list[str]] = {}
+    for one in exported.refused:
+        found.setdefault(one.reason, []).append(one.name)
+    return list(found.items())
 
 
 def _shown(request: Asked, rules: "QuerySet[Rule]", status: int = 200, **more: Any) -> HttpResponse:

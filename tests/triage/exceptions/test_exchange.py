@@ -207,7 +207,7 @@ def test_what_is_not_in_force_does_not_begin_to_hide_in_kibana(rule, analyst, le
     assert (done.items, [one.reason for one in done.refused]) == (
         0,
         [
-            "It is draft and not in force; Kibana would hide by it at once.",
+            "It is not in force here (draft), and Kibana would hide by it at once.",
             "It is revoked, and Kibana would hide by it again.",
         ],
     )
@@ -219,7 +219,7 @@ def test_an_edit_is_written_in_place_of_what_came_once_it_is_approved(rule, anal
     edited = content(rule, PLAIN[0], reason="New")
     version = exception_states.edit(version, edited, actor=analyst, revision=version.revision)
     assert export_items(ExceptionItem.objects.all(), actor=analyst).refused[0].reason == (
-        "It was changed and is draft: until it is approved, Kibana keeps what it has."
+        "What was changed here is not in force yet: until then Kibana keeps what it has."
     )
     approved(version, analyst, lead)
     row = json.loads(export_items(ExceptionItem.objects.all(), actor=analyst).lines[1])

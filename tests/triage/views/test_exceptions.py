@@ -134,7 +134,7 @@ BAD = [
     ({"operator": "matches", "field": "user.name", "values": ["^adm.*$"]}, "regular expression"),
     ({"operator": "cidr", "field": "source.ip", "values": ["10.20.2.15/24"]}, "Did you mean 10.20.2.0/24"),
     ({"operator": "is_one_of", "field": "user.name", "values": [f"u{n}" for n in range(100_000)]},
-     "100000 values: at most 100"),
+     "100,000 values: at most 100"),
     ({"operator": "is", "field": "user.nmae", "values": ["x"]}, "user.nmae is no field"),
     ({"operator": "is", "field": "dns.question.name", "values": ["swd\u0456st.example"]},
      "looks like another"),
