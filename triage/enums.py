@@ -150,11 +150,11 @@ class ExceptionQuantity(TextChoices):
 
 
 class ExceptionOperator(TextChoices):
-    IS = "is"
+    IS = "is", "is"
     IS_ONE_OF = "is_one_of", "is one of"
     MATCHES = "matches", "matches (wildcard)"
     CIDR = "cidr", "is in network"
-    EXISTS = "exists"
+    EXISTS = "exists", "exists"
     IN_LIST = "in_list", "is in list"
     NESTED = "nested", "has an element with"
 
@@ -165,6 +165,16 @@ class ValueListType(TextChoices):
     DOMAIN = "domain"
     HASH = "hash"
     KEYWORD = "keyword"
+
+
+# What people read of it.
+VALUE_LIST_HOLDS = {
+    ValueListType.IP: "addresses",
+    ValueListType.CIDR: "networks",
+    ValueListType.DOMAIN: "domain names",
+    ValueListType.HASH: "hashes",
+    ValueListType.KEYWORD: "other texts",
+}
 
 
 class BackTestKind(TextChoices):

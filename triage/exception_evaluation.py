@@ -181,6 +181,7 @@ class Subject:
     is_stored: bool = False
     _kinds: list[TelemetryKind | None] | None = None
     _values: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+    _addresses: list[str] | None = None
 
     def positions(self, scope: ExceptionScope) -> list[int]:
         """Which of the alert's events an alert scope speaks of."""
@@ -207,7 +208,9 @@ class Subject:
 
     @property
     def own_addresses(self) -> list[str]:
-        return [str(ip) for document in self.documents for ip in ecs.values(document, "host.ip")]
+        if self._addresses is None:
+            self._addresses = [str(ip) for one in self.documents for ip in ecs.values(one, "host.ip")]
+        return self._addresses
 
 
 def values_of(document: Document, name: str, own_addresses: Sequence[str] = ()) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from triage.exception_forms import read_content
 from triage.exception_items import LONGEST, Content, Entry, content_of, entry_data
 from triage.kibana_entries import OS_FIELD, read_entries, written_entries
 from triage.models import ExceptionItem, ExceptionVersion, ValueList
+from triage.models.exception_item import ON_ITS_WAY
 
 # Kinds of lists that belong to rules; the others are for Elastic's agents.
 RULE_LISTS = ("detection", "rule_default")
@@ -85,9 +86,10 @@ class ImportedItems:
 
 @dataclass(slots=True)
 class ExportedItems:
-    """lines: of the file, its closing line included. refused: what Kibana can't say."""
+    """lines: of the file, its closing line included. items: how many. refused: what is not for Kibana."""
 
     lines: list[str] = field(default_factory=list)
+    items: int = 0
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -252,31 +254,59 @@ def differences(rule: Rule, entries: Sequence[Entry]) -> list[str]:
 
 
 def export_items(items: Iterable[ExceptionItem], *, actor: Actor) -> ExportedItems:
-    """Items as Kibana writes them, each in the version that is active, else the newest.
+    """Items as Kibana writes them, each in the version that is active.
 
-    What came from Kibana keeps all that it brought along. Raises NotPermittedError.
+    What came from Kibana keeps all that it brought along, and goes back as it came while it is a draft here.
+    Raises NotPermittedError.
     """
     actor.require("triage.view_exceptionitem", "export exceptions")
     done, lists = ExportedItems(), dict[str, dict[str, Any]]()
     rows: list[dict[str, Any]] = []
     types = {row.name: LIST_TYPES[ValueListType(row.type)] for row in ValueList.objects.all()}
-    for item in items:
-        version = _chosen(item)
+    for version in _chosen(items):
+        item = version.item
         try:
+            _check_standing(item, version)
             rows.append(_written(item, version, types))
         except (TriageError, ValueError) as error:
             done.refused.append(Refused(f"{item.number} {item.name}", str(error)))
             continue
         made = item.source.get("list") or _list(item)
         lists.setdefault(str(made["list_id"]), made)
+    done.items = len(rows)
     done.lines = [_line(one) for one in (*lists.values(), *rows)]
     done.lines.append(_line(_closing(len(lists), len(rows))))
     return done
 
 
-def _chosen(item: ExceptionItem) -> ExceptionVersion:
-    versions = item.versions.select_related("item", "rule_version__rule").order_by("-number")
-    return versions.filter(state=ExceptionState.ACTIVE).first() or versions[0]
+def _chosen(items: Iterable[ExceptionItem]) -> list[ExceptionVersion]:
+    """Of each item, in their order, the active version, else the newest."""
+    pks = [item.pk for item in items]
+    versions = ExceptionVersion.objects.filter(item__in=pks).select_related(
+        "item__rule", "rule_version__rule", "last_edited_by"
+    )
+    found: dict[int, ExceptionVersion] = {}
+    for version in versions.order_by("number"):
+        before = found.get(version.item_id)
+        if before is None or before.state != ExceptionState.ACTIVE:
+            found[version.item_id] = version
+    return [found[pk] for pk in pks if pk in found]
+
+
+def _check_standing(item: ExceptionItem, version: ExceptionVersion) -> None:
+    """Kibana knows no drafts: what is written there hides at once. Raises TriageError for what must not.
+
+    An item of Kibana's that says what it said there goes back as it came, since it hides there already.
+    """
+    if version.state == ExceptionState.ACTIVE:
+        return
+    if version.state not in ON_ITS_WAY:
+        raise TriageError(f"It is {version.state}, and Kibana would hide by it again.")
+    brought = item.source.get("item") or {}
+    if not brought:
+        raise TriageError(f"It is not in force here ({version.state}), and Kibana would hide by it at once.")
+    if read_entries(brought.get("entries"), _texts(brought, "os_types")) != content_of(version).entries:
+        raise TriageError("What was changed here is not in force yet: until then Kibana keeps what it has.")
 
 
 def _written(item: ExceptionItem, version: ExceptionVersion, types: Mapping[str, str]) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def _entries(reading: _Reading) -> tuple[Entry, ...]:
         return ()
     if len(raw) > MOST_ENTRIES:
         reading.fault(
-            "entries", f"{len(raw)} entries: at most {MOST_ENTRIES} can be reviewed as one contract."
+            "entries", f"{len(raw):,} entries: at most {MOST_ENTRIES} can be reviewed as one contract."
         )
         return ()
     found = [_entry(reading, number, each) for number, each in enumerate(raw)]
@@ -315,7 +315,9 @@ def _count_faults(reading: _Reading, number: int, entry: Entry) -> Iterator[Faul
     elif not count:
         yield Fault("values", "Give a value.", number)
     elif count > MOST_VALUES:
-        says = f"{count} values: at most {MOST_VALUES} fit into an entry. Make a value list and refer to it."
+        says = (
+            f"{count:,} values: at most {MOST_VALUES} fit into an entry. Make a value list and refer to it."
+        )
         yield Fault("values", says, number)
     elif count > 1 and entry.operator in (_O.IS, _O.MATCHES):
         yield Fault(
@@ -325,7 +327,7 @@ def _count_faults(reading: _Reading, number: int, entry: Entry) -> Iterator[Faul
 
 def _value_fault(entry: Entry, value: str) -> str:
     if len(value) > MOST_LENGTH:
-        return f"A value of {len(value)} characters: at most {MOST_LENGTH}."
+        return f"A value of {len(value):,} characters: at most {MOST_LENGTH:,}."
     if entry.operator is _O.CIDR:
         return (
             network_fault(value.strip()) if is_address(entry.field) else f"{entry.field} holds no addresses."
@@ -376,8 +378,8 @@ def domain_fault(value: str) -> str:
     if value.isascii():
         return ""
     if confusables.is_dangerous(value):
-        found = confusables.is_confusable(value, greedy=False, preferred_aliases=["latin"])
-        char = found[0]["character"] if found else next(c for c in value if not c.isascii())
+        # Digits have look-alikes as well, but they are what they seem to be.
+        char = next(char for char in value if not char.isascii())
         named = f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'no name').lower()})"
         return f"{named} looks like another letter: the name is not the one that it seems to be."
     try:

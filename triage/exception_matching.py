@@ -7,8 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from detections.ecs import Document
+from detections.models import RuleVersion
 from triage.enums import (
     ExceptionOperator,
     ExceptionQuantity,
@@ -19,6 +24,7 @@ from triage.enums import (
 from triage.exception_evaluation import ActiveList, Subject, Test, spelling, value_test, values_of
 from triage.exception_items import Content, Entry, content_of
 from triage.models import ExceptionVersion, ValueListVersion
+from triage.models.exception_item import ExceptionVersionQuerySet
 
 _EXACT = (ExceptionOperator.IS, ExceptionOperator.IS_ONE_OF)
 _Q, _O = ExceptionQuantity, ExceptionOperator
@@ -307,11 +313,38 @@ def _exact_keys(item: CompiledItem) -> list[tuple[int, str, str]]:
     return [(item.rule_id, name, value) for name, values in _exact_entries(item) for value in values]
 
 
+# What tells whether something in force has changed: all that is compiled or hashed, and the rule's own hash.
+_FINGERPRINT = (
+    "pk", "item", "item__rule", "revision", "state", "reason", "change_record", "owner", "starts_at",
+    "active_from", "expires_at", "approved_sha256", "rule_version__sha256", "rule_version__rule__rule_id",
+)  # fmt: skip
+_compiled_last: dict[Any, Matcher] = {}
+
+
 def active_matcher(*, now: datetime) -> Matcher:
-    """Everything in force, compiled. `unreadable` says by rule (primary key) what can't be read."""
-    versions = ExceptionVersion.objects.in_force(now).select_related("item", "rule_version__rule")
-    rows = list(versions)
-    lists = active_lists() if rows else {}
+    """Everything in force, compiled. `unreadable` says by rule (primary key) what can't be read.
+
+    Compiled anew only if something differs in the database from what was compiled last in this process.
+    """
+    versions = ExceptionVersion.objects.in_force(now)
+    said = versions.annotate(text=Cast("entries", TextField())).values_list(*_FINGERPRINT, "text")
+    seen = tuple(said.order_by("pk"))
+    if not seen:
+        return Matcher(())
+    lists = ValueListVersion.objects.filter(state=ExceptionState.ACTIVE).order_by("pk")
+    known = tuple(lists.values_list("pk", "revision", "approved_sha256", "value_list__name"))
+    found = _compiled_last.get((seen, known))
+    if found is None:
+        found = _matcher(versions)
+        _compiled_last.clear()
+        _compiled_last[seen, known] = found
+    return found
+
+
+def _matcher(versions: ExceptionVersionQuerySet) -> Matcher:
+    rows = list(versions.select_related("item"))
+    _give_rules(rows)
+    lists = active_lists()
     items: list[CompiledItem] = []
     unreadable: dict[int, str] = {}
     for version in rows:
@@ -320,3 +353,10 @@ def active_matcher(*, now: datetime) -> Matcher:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             unreadable[version.item.rule_id] = f"{version.label} can't be read: {error}"
     return Matcher(items, unreadable)
+
+
+def _give_rules(versions: Sequence[ExceptionVersion]) -> None:
+    """Give each its rule's version: many share a few, whose long texts a join would read for each."""
+    found = RuleVersion.objects.select_related("rule").in_bulk({one.rule_version_id for one in versions})
+    for version in versions:
+        version.rule_version = found.get(version.rule_version_id or 0)

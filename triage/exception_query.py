@@ -1,14 +1,17 @@
 """What an exception means as a query of Elasticsearch: the events that Kibana would leave out by it."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from triage.enums import ExceptionOperator
 from triage.errors import TriageError
 from triage.exception_evaluation import ActiveList
-from triage.exception_items import Content, Entry
+from triage.exception_items import Content, Entry, content_of
 from triage.exception_matching import active_lists
 from triage.kibana_entries import written_entries
+from triage.models import ExceptionVersion
 
 _O = ExceptionOperator
 # Elasticsearch's own limit of values in one `terms`.
@@ -23,6 +26,22 @@ def as_query(content: Content) -> dict[str, Any]:
     written_entries(content.entries, {})
     lists = active_lists() if any(entry.value_list for entry in content.entries) else {}
     return {"bool": {"filter": [_query(entry, "", lists) for entry in content.entries]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a version means in Elasticsearch: its query as JSON, or why there is none."""
+
+    query: str = ""
+    why_not: str = ""
+
+
+def elsewhere(version: ExceptionVersion) -> Elsewhere:
+    """The query that a version means, for its page. Raises ValueError if its entries can't be read."""
+    try:
+        return Elsewhere(query=json.dumps(as_query(content_of(version)), indent=2, ensure_ascii=False))
+    except TriageError as error:
+        return Elsewhere(why_not=str(error))
 
 
 def _query(entry: Entry, path: str, lists: Mapping[str, ActiveList]) -> dict[str, Any]:

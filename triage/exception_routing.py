@@ -4,11 +4,13 @@ The evidence is recovered first; what it says is written under locks, if the ver
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from detections import journal as chains
@@ -149,6 +151,7 @@ def _write(judged: Sequence[_Judged], actor: Actor) -> set[int]:
             for version in ExceptionVersion.objects.in_force(now)
             .filter(pk__in={one.item.version_id for one in judged})
             .select_related("item")
+            .defer("entries", "reason")
         }
         free = _unrouted([one.alert.pk for one in judged])
         hidden = [
@@ -178,10 +181,12 @@ def _store(
     for row in rows:
         if row.is_sample:
             outbox.put(REVIEW, f"{REVIEW}:{row.pk}", row.pk)
-    touched = [versions[pk] for pk in sorted({row.version_id for row in rows})]
-    ExceptionVersion.objects.bulk_update(touched, ["hits"])
-    ExceptionVersion.objects.filter(pk__in=[version.pk for version in touched]).update(last_hit_at=now)
-    sampled = [version for version in touched if version.last_sample_at == now]
+    by_hits: dict[int, list[int]] = {}
+    for pk, hits in Counter(row.version_id for row in rows).items():
+        by_hits.setdefault(hits, []).append(pk)
+    for hits, pks in by_hits.items():
+        ExceptionVersion.objects.filter(pk__in=pks).update(hits=F("hits") + hits, last_hit_at=now)
+    sampled = [one for pk, one in sorted(versions.items()) if one.last_sample_at == now]
     ExceptionVersion.objects.bulk_update(sampled, ["last_sample_at", "hits_at_last_sample"])
     if rows:
         data: dict[str, list[int]] = {}

@@ -197,3 +197,8 @@ class ImportForm(forms.Form):
 
 class RuleImportForm(forms.Form):
     rules = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
+
+
+class ExceptionImportForm(forms.Form):
+    lists = UploadField(error_messages={"required": "Choose at least one file.", "empty": "A file is empty."})
+    rule = forms.CharField(required=False)

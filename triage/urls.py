@@ -9,6 +9,7 @@ from triage.views import (
     case,
     evidence,
     exception_apply,
+    exception_exchange,
     exception_proposing,
     exception_tests,
     exceptions,
@@ -128,6 +129,8 @@ urlpatterns = [
     ),
     path("cases/<int:pk>/exceptions/", exceptions.case_exceptions, name="case_exceptions"),
     path("exceptions/", exceptions.exceptions, name="exceptions"),
+    path("exceptions/exchange/", exception_exchange.exception_exchange, name="exception_exchange"),
+    path("exceptions/exchange/export/", exception_exchange.exception_export, name="exception_export"),
     path("exceptions/new/", exception_proposing.exception_new, name="exception_new"),
     path("exceptions/<int:item>/", exceptions.exception, name="exception"),
     path(

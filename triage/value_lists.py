@@ -29,7 +29,7 @@ _S = ExceptionState
 def plain_values(kind: str, values: Sequence[str]) -> list[str]:
     """The values in their one spelling, sorted, each once. Raises ContentFaultsError with faults."""
     if len(values) > MOST_VALUES:
-        says = f"{len(values)} values: at most {MOST_VALUES} fit into a list. Split it, or name networks."
+        says = f"{len(values):,} values: at most {MOST_VALUES:,} fit into a list. Split it, or name networks."
         raise ContentFaultsError([Fault("values", says)])
     faults = [
         Fault("values", f"Line {number}: {says}")

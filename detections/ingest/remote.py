@@ -7,6 +7,7 @@ direction, later ones the side that connected. So the ends are compared with wha
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from detections import ecs
@@ -42,8 +43,11 @@ def remote_side(
     bears the host's name). host_addresses: further addresses known to be the host's.
     """
     held = [documents] if isinstance(documents, dict) else list(documents)
+    ended = [document for document in held if _has_end(document)]
+    if not ended:
+        return None
     own = {_plain(address) for address in host_addresses} | _own_addresses(held)
-    found = (_remote_of(document, own) for document in held if _has_end(document))
+    found = (_remote_of(document, own) for document in ended)
     return next((remote for remote in found if remote is not None), None)
 
 
@@ -122,6 +126,7 @@ def _texts(document: Document, field: str) -> list[str]:
     return [str(value) for value in ecs.values(document, field)]
 
 
+@lru_cache(maxsize=100_000)
 def _plain(address: str) -> str:
     """One spelling for each address."""
     try:

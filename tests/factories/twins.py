@@ -1,7 +1,9 @@
 """What only looks like the shipped benign workflow: its next day on one host, with one thing changed each."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import datetime
 
 from detections.ecs import Document
 from detections.scenario_days import next_day
@@ -22,6 +24,21 @@ def twins() -> dict[str, list[Document]]:
         "child": [*_twin("c", lambda event: event), _child("c")],
         "lookups": _twin("d", _without_lookups),
     }
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+def starting_at(events: list[Document], first: datetime) -> list[Document]:
+    """The same, so that the first of them happens at that moment."""
+    shift = first - min(_read(event["@timestamp"]) for event in events)
+    moved = _MOMENT.sub(lambda it: f"{_read(it[0]) + shift:%Y-%m-%dT%H:%M:%S.%fZ}", json.dumps(events))
+    found: list[Document] = json.loads(moved)
+    return found
+
+
+def _read(text: str) -> datetime:
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+Z$", r"\1Z", text).replace("Z", "+00:00"))
 
 
 def a_day_later(events: list[Document]) -> list[Document]:

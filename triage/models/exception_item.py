@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from detections.models import Alert, Rule, RuleVersion
 from detections.models.visibility import VisibleQuerySet
 from triage.enums import (
+    VALUE_LIST_HOLDS,
     BackTestKind,
     BackTestState,
     ExceptionOrigin,
@@ -212,6 +213,11 @@ class ValueList(models.Model):
     def stream(self) -> str:
         """The name of the list's chain in the journal."""
         return f"value_list:{self.pk}"
+
+    @property
+    def holds(self) -> str:
+        """What its values are, in words."""
+        return VALUE_LIST_HOLDS[ValueListType(self.type)]
 
 
 class ValueListVersion(FourEyes):

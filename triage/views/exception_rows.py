@@ -43,6 +43,11 @@ class Row:
     faults: dict[str, list[str]] = made(default_factory=dict)
 
     @property
+    def value_faults(self) -> list[str]:
+        """In a template, `faults.values` would be the method of the dictionary."""
+        return self.faults.get("values", [])
+
+    @property
     def is_blank(self) -> bool:
         """Added and left alone; "no child process" has no field either, but an operator."""
         return (

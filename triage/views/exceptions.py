@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from detections.models import Rule
-from triage import approvals, exception_overview, exception_reach, exception_states
+from triage import approvals, exception_overview, exception_query, exception_reach, exception_states
 from triage.enums import BackTestKind, ExceptionState
 from triage.errors import GuardrailsError, StaleEditError, TriageError
 from triage.exception_forms import read_end
@@ -194,6 +194,7 @@ def _content(
             for n, entry in enumerate(entries)
         ],
         "changes": _changes(version, versions),
+        "elsewhere": exception_query.elsewhere(version),
         "judged": _judged(version, now) if is_open else None,
     }
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from triage import approvals, exception_overview
 from triage import value_lists as lists
-from triage.enums import ExceptionState, ValueListType
+from triage.enums import VALUE_LIST_HOLDS, ExceptionState
 from triage.errors import ContentFaultsError, StaleEditError, TriageError
 from triage.exception_states import PROPOSE
 from triage.models import ExceptionItem, ExceptionVersion, ValueList, ValueListVersion
@@ -82,7 +82,12 @@ def value_list_new(request: Asked) -> HttpResponse:
                 request, f"{made} is kept as a draft. Propose it, so that another person approves it."
             )
             return redirect("value_list", made.value_list_id)
-    context = {"typed": typed, "faults": faults, "types": ValueListType.choices}
+    context = {
+        "typed": typed,
+        "faults": faults,
+        "value_faults": faults.get("values", []),
+        "types": VALUE_LIST_HOLDS.items(),
+    }
     return render(request, "value_lists/new.html", context, status=422 if faults else 200)
 
 
@@ -117,7 +122,8 @@ def value_list(request: Asked, pk: int) -> HttpResponse:
             reason=typed["reason"],
         )
     except ContentFaultsError as refused:
-        more: dict[str, Any] = {"faults": _by_field(refused)}
+        faults = _by_field(refused)
+        more: dict[str, Any] = {"faults": faults, "value_faults": faults.get("values", [])}
         status = 422
     except StaleEditError as refused:
         more, status = {"refusal": f"{refused} Yours is below as you typed it."}, 409

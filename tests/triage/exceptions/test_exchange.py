@@ -13,7 +13,7 @@ from detections.actors import NotPermittedError
 from detections.models import Rule
 from tests.factories.cases import alert
 from tests.factories.events import attack
-from tests.factories.exceptions import NO_CHILD, content
+from tests.factories.exceptions import NO_CHILD, PLAIN, back_tested, content
 from tests.factories.kibana_exceptions import CASES, entry, exception_lines
 from tests.factories.rules import rule as make_rule
 from triage import exception_exchange, exception_states
@@ -177,34 +177,63 @@ def test_lines_that_are_none_and_people_who_may_not(rule, analyst, outsider):
         import_items([], actor=outsider)
 
 
-def test_what_kibana_can_not_say_is_not_written(rule, analyst):
-    for entries in ([], [NO_CHILD]):
-        made = content(
-            rule, *entries or [{"scope": "event", "field": "host.id", "operator": "is", "values": ["h"]}]
-        )
-        exception_states.draft(made, actor=analyst)
+def in_force(content_of_it, analyst, lead):
+    version = exception_states.draft(content_of_it, actor=analyst)
+    return approved(version, analyst, lead)
+
+
+def approved(version, analyst, lead):
+    back_tested(version)
+    version = exception_states.propose(version, actor=analyst, revision=version.revision)
+    return exception_states.approve(version, actor=lead, seen_sha256=version.content_sha256)
+
+
+def test_what_kibana_can_not_say_is_not_written(rule, analyst, lead):
+    for more in ([], [NO_CHILD], [PLAIN[1]]):
+        in_force(content(rule, PLAIN[0], *more), analyst, lead)
     items = ExceptionItem.objects.order_by("pk")
     done = export_items(items, actor=analyst)
     written = [json.loads(line).get("item_id") for line in done.lines]
-    assert written == [None, f"casewright-EX-{items[0].pk}", None]
-    assert done.refused[0].reason == (
-        "It speaks of child process: in Kibana an exception sees one event, and nothing around it."
+    assert written == [None, f"casewright-{items[0].number}", None]
+    assert [one.reason for one in done.refused] == [
+        f"It speaks of {what}: in Kibana an exception sees one event, and nothing around it."
+        for what in ("child process", "the alert's network event")
+    ]
+
+
+def test_what_is_not_in_force_does_not_begin_to_hide_in_kibana(rule, analyst, lead):
+    exception_states.draft(content(rule, PLAIN[0]), actor=analyst)
+    over = in_force(content(rule, PLAIN[0]), analyst, lead)
+    exception_states.revoke(over, actor=lead, reason="Done.")
+    done = export_items(ExceptionItem.objects.order_by("pk"), actor=analyst)
+    assert (done.items, [one.reason for one in done.refused]) == (
+        0,
+        [
+            "It is not in force here (draft), and Kibana would hide by it at once.",
+            "It is revoked, and Kibana would hide by it again.",
+        ],
     )
 
 
-def test_an_edit_is_written_in_place_of_what_came(rule, analyst):
+def test_an_edit_is_written_in_place_of_what_came_once_it_is_approved(rule, analyst, lead):
     lines = [item(match("host.id", "host-1"), description="Old", comments=[{"comment": "c"}])]
     version = import_items(lines, actor=analyst, rule=rule).drafted[0].version
-    entries = [
-        {"scope": "event", "field": "host.id", "operator": "is_one_of", "values": ["host-1", "host-2"]}
-    ]
-    exception_states.edit(
-        version, content(rule, *entries, reason="New"), actor=analyst, revision=version.revision
+    edited = content(rule, PLAIN[0], reason="New")
+    version = exception_states.edit(version, edited, actor=analyst, revision=version.revision)
+    assert export_items(ExceptionItem.objects.all(), actor=analyst).refused[0].reason == (
+        "What was changed here is not in force yet: until then Kibana keeps what it has."
     )
+    approved(version, analyst, lead)
     row = json.loads(export_items(ExceptionItem.objects.all(), actor=analyst).lines[1])
     assert row["entries"] == [match("host.id", ["host-1", "host-2"], type="match_any")]
     assert (row["description"], row["comments"], row["item_id"]) == ("New", [{"comment": "c"}], "i1")
     assert row["expire_time"].startswith("2026-06-16T")
+
+
+def test_an_export_reads_many_items_at_once(rule, analyst, django_assert_num_queries):
+    import_items(exception_lines(9, list_id="l2"), actor=analyst, rule=rule)
+    with django_assert_num_queries(3):
+        export_items(ExceptionItem.objects.all(), actor=analyst)
 
 
 def test_the_query_that_it_means(rule):
