@@ -27,8 +27,11 @@ def chromium() -> str | None:
 
 def sign_in(page: Page, instance: Instance, name: str) -> None:
     """By a new one-time link."""
-    printed = instance.manage("sign_in_link", name, "--address", instance.url)
-    sign_in_by(page, printed.split()[-1])
+    token = instance.ask(
+        "__import__('triage.access').access.issue(__import__('django.contrib.auth.models').contrib.auth.models"
+        f".User.objects.get(username='{name}'), actor=__import__('detections.actors').actors.system('test'))"
+    )
+    sign_in_by(page, f"{instance.url}/sign-in/{token}/")
 
 
 def sign_in_by(page: Page, link: str) -> None:

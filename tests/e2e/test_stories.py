@@ -178,11 +178,13 @@ def test_the_rollout_closes_as_benign_only_with_the_owner_s_confirmation_and_the
 def record(page: Page) -> None:
     """Record what the owner confirmed."""
     page.get_by_text("Record a confirmation").click()
-    page.get_by_label("Kind").select_option("change")
+    page.get_by_label("What it is").select_option("change")
     page.get_by_label("Reference").fill("CHG-20871")
     page.get_by_label("Confirmed by").fill("K. Distribution, owner of swdist01")
-    page.get_by_label("Confirmed at").fill("2026-01-05T10:00")
-    page.get_by_label("Statement").fill("swdist01 (10.20.2.15) enrols fin-ws-0419 by mshta, daily.")
+    page.get_by_label("When, UTC").fill("2026-01-05T10:00")
+    page.get_by_label("What exactly was confirmed").fill(
+        "swdist01 (10.20.2.15) enrols fin-ws-0419 by mshta, daily."
+    )
     page.get_by_role("button", name="Record it with the case").click()
     expect(page.get_by_text("The confirmation is recorded")).to_be_visible()
 
