@@ -27,11 +27,8 @@ def chromium() -> str | None:
 
 def sign_in(page: Page, instance: Instance, name: str) -> None:
     """By a new one-time link."""
-    token = instance.ask(
-        "__import__('triage.access').access.issue(__import__('django.contrib.auth.models').contrib.auth.models"
-        f".User.objects.get(username='{name}'), actor=__import__('detections.actors').actors.system('test'))"
-    )
-    sign_in_by(page, f"{instance.url}/sign-in/{token}/")
+    token = instance.ask(f"access.issue(User.objects.get(username='{name}'), actor=system('browser test'))")
+    sign_in_by(page, f"{instance.url}/sign-in/once/{token}/")
 
 
 def sign_in_by(page: Page, link: str) -> None:
