@@ -120,11 +120,11 @@ def fired(page: Page) -> list[tuple[str, list[str]]]:
     ]
 
 
-def document(page: Page, url: str, row: str) -> str:
+def document(demo: Instance, row: str) -> str:
     """The frozen document behind a link to a row, on the page or elsewhere."""
-    address = f"{url}/evidence/{row.removeprefix('#row-')}/" if row.startswith("#") else f"{url}{row}"
-    reply = page.request.get(address, headers={"HX-Request": "true"})
-    return reply.text()
+    number = re.search(r"\d+", row)
+    assert number, row
+    return demo.ask(f"__import__('json').dumps(Evidence.objects.get(pk={number[0]}).document)")
 
 
 def test_the_attack_makes_every_check_fire_on_the_right_rows_and_escalates(desk: Desk, demo):
@@ -137,9 +137,7 @@ def test_the_attack_makes_every_check_fire_on_the_right_rows_and_escalates(desk:
             [rows] = [rows for said, rows in seen if said.startswith(says)]
             assert rows, says
             for row in rows:
-                assert holds.replace(r"\\", "\\\\") in document(page, demo.url, row).replace("&quot;", '"'), (
-                    says
-                )
+                assert holds in document(demo, row), says
     page.goto(f"{case}/questions/retrieval/")
     if page.locator("input[name='state']").count():
         answer(page, "escalate", "It fetched script from 203.0.113.57, which no workflow here names.")
@@ -277,17 +275,10 @@ def test_a_public_rule_with_a_structured_guide_is_worked_to_a_close(desk: Desk, 
     page.goto(f"{case}/questions/staging/")
     [(said, rows)] = fired(page)
     assert said == "SYSTEM was exported as well: its boot key opens the other hives."
-    assert "y.hiv" in document(page, demo.url, rows[0])
-    keys = demo.ask(
-        f"list(Question.objects.filter(case={case.rsplit('/', 1)[1]}).values_list('key', flat=True))"
-    )
-    for key in re.findall(r"'([^']+)'", keys):
+    assert "y.hiv" in document(demo, rows[0])
+    for key in ("export", "staging"):
         page.goto(f"{case}/questions/{key}/")
-        answer(
-            page,
-            "escalate" if key in {"export", "staging"} else "unresolved",
-            "SAM and SYSTEM left by h.bat.",
-        )
+        answer(page, "escalate", "SAM and SYSTEM left by h.bat.")
     page.goto(f"{case}/close/")
     expect(opening(page, "Benign")).to_have_attribute("aria-disabled", "true")
     opening(page, "Malicious").check()
