@@ -153,7 +153,7 @@ def opening(page: Page, name: str) -> Locator:
 
 def test_the_rollout_closes_as_benign_only_with_the_owner_s_confirmation_and_the_record(desk: Desk, demo):
     page = desk("analyst")
-    case = case_of(demo, "remote_ip='10.20.2.15', host_name='fin-ws-0419'")
+    case = case_of(demo, "remote_ip='10.20.2.15', host_name='fin-ws-0419', status='open'")
     page.goto(f"{case}/questions/source_events/")
     lower = page.locator("input[name='state'][value='lower']")
     expect(lower).to_have_attribute("aria-disabled", "true")
