@@ -194,7 +194,12 @@ def record(page: Page) -> None:
 
 def test_the_unclear_case_stays_shut_names_what_is_missing_and_is_handed_on(desk: Desk, demo):
     page, case = desk("analyst"), case_of(demo, "remote_ip='10.20.2.77'")
-    page.goto(f"{case}/questions/session/")
+    page.goto(f"{case}/questions/identity/")
+    page.keyboard.press("j")
+    expect(page).to_have_url(f"{case}/questions/session/")
+    page.wait_for_load_state()
+    page.keyboard.press("e")
+    expect(page.locator("input[name='state']:focus")).to_have_count(1)
     expect(page.locator("#checks")).to_contain_text("names NTLM as the package of its session")
     record(page)
     for key, kind in (("session", "logon"), ("retrieval", "DNS"), ("artifacts", "file")):
