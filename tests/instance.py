@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import urlparse
 
 ROOT = Path(__file__).resolve().parents[1]
+# Answers expressions, a line of JSON each, until its input ends.
 T = TypeVar("T")
 LINK = re.compile(r"\b(analyst|lead2?|admin)\b.*(http://\S+)")
 RUNS = re.compile(r"Casewright runs at (http://\S+)")
@@ -86,6 +87,7 @@ class Instance:
 
     def stop(self) -> int:
         """As Ctrl-C does. The status it ends with."""
+        self._dismiss()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:

@@ -127,6 +127,18 @@ class Facts:
     coverage: tuple[KindCoverage, ...]
 
 
+def telling_values(facts: Facts) -> list[tuple[str, str, str]]:
+    """The facts whose rarity says something: what they are, field and value."""
+    found = [
+        ("Source", "source.ip", facts.remote.ip if facts.remote else ""),
+        *(("Reached", "destination.ip", target.ip) for target in facts.reached[:2]),
+        *(("Looked up", "dns.question.name", name) for name in facts.dns_names[:1]),
+        ("Signer", "process.code_signature.subject_name", facts.process.signer),
+        ("Program", "process.hash.sha256", facts.process.sha256),
+    ]
+    return [(what, field, value) for what, field, value in found if value]
+
+
 def head_facts(alert: Alert) -> HeadFacts:
     """What a new case takes over into its row."""
     return head_of(_documents(alert))

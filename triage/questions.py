@@ -14,6 +14,8 @@ from triage.guide_versions import guide_of
 from triage.models import Answer, Citation, Confirmation, Draft, Evidence, Question
 from triage.standings import Standing, has_answered_pivot, standing_of
 
+# Where a draft keeps what other tabs of its author wrote, and how many of them.
+OTHERS, MOST_OTHERS = "others", 5
 _NEEDS_RATIONALE = (QuestionState.LOWER, QuestionState.NOT_APPLICABLE)
 
 
@@ -169,17 +171,49 @@ def previous_answers(question: Question) -> list[Answer]:
     return list(question.answers.select_related("author").order_by("-pk")[1:])
 
 
-def save_draft(question: Question, *, content: dict[str, Any], actor: Actor, version: int) -> Draft:
-    """Keep what somebody is typing. version: the question's, as they saw it."""
+def save_draft(
+    question: Question, *, content: dict[str, Any], actor: Actor, version: int, seen: str | None = None
+) -> Draft:
+    """Keep what somebody is typing. version: the question's, as they saw it.
+
+    seen: the mark of the draft that they go on from (`draft_mark`), "" for none; None: nothing else is kept.
+    If the draft is another one by now, another tab of theirs wrote it: its words are kept too.
+    """
     actor.require("triage.answer_question", "answer questions")
     if actor.user is None:
         raise AnswerRefusedError(["Only a person has drafts."])
-    draft, _created = Draft.objects.update_or_create(
-        question=question,
-        author=actor.user,
-        defaults={"content": content, "question_version": version},
-    )
-    return draft
+    with transaction.atomic():
+        first = {"content": content, "question_version": version}
+        own = Draft.objects.select_for_update().filter(author=actor.user)
+        stored, is_new = own.get_or_create(question=question, author=actor.user, defaults=first)
+        if is_new:
+            return stored
+        beside = _kept_beside(stored, content, goes_on=seen is None or seen == draft_mark(stored))
+        stored.content = content | ({OTHERS: beside} if beside else {})
+        stored.question_version = version
+        stored.save()
+    return stored
+
+
+def draft_mark(draft: Draft | None) -> str:
+    """What tells one state of a draft from the next; "" where there is none."""
+    return draft.saved_at.isoformat() if draft else ""
+
+
+def _kept_beside(stored: Draft, content: dict[str, Any], *, goes_on: bool) -> list[dict[str, Any]]:
+    """What other tabs wrote and the new content lacks, the latest first."""
+    others = list(stored.content.get(OTHERS, []))
+    if not goes_on:
+        words = {name: stored.content.get(name) for name in ("rationale", "fields")}
+        others.insert(0, words | {"saved_at": stored.saved_at.isoformat()})
+    return [other for other in others if _lacks(content, other)][:MOST_OTHERS]
+
+
+def _lacks(content: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether something that the other tab wrote does not stand in the content."""
+    fields = content.get("fields") or {}
+    is_lost = str(other.get("rationale") or "").strip() not in str(content.get("rationale") or "")
+    return is_lost or any(value != fields.get(name) for name, value in (other.get("fields") or {}).items())
 
 
 def draft_for(question: Question, *, actor: Actor) -> Draft | None:

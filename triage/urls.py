@@ -102,6 +102,7 @@ urlpatterns = [
     path("cases/<int:pk>/pivots/<str:key>/changes/", pivot_asking.pivot_changes, name="pivot_changes"),
     path("cases/<int:pk>/value/", pivot_asking.case_value, name="case_value"),
     path("cases/<int:pk>/rarity/", pivot_asking.case_rarity, name="case_rarity"),
+    path("cases/<int:pk>/facts/rarity/", pivot_asking.facts_rarity, name="facts_rarity"),
     path("cases/<int:pk>/ask/", pivot_asking.case_ask, name="case_ask"),
     path("look-ups/<int:pk>/", pivot_asking.look_up, name="look_up"),
     path("evidence/<int:pk>/", evidence.evidence_row, name="evidence_row"),

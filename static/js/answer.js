@@ -5,7 +5,7 @@
   const status = document.querySelector("[data-draft-status]");
   const clock = () => new Date().toISOString().slice(11, 19);
   let timer = 0;
-  let saving = null;
+  let saving = Promise.resolve();
   let sent = false;
 
   // A draft has no file: that is sent once, with the confirmation.
@@ -16,7 +16,6 @@
   };
 
   const save = async () => {
-    saving = null;
     if (sent) return;
     try {
       const reply = await fetch(form.dataset.draft, {
@@ -25,7 +24,11 @@
         headers: { "X-Requested-With": "fetch" },
       });
       if (reply.redirected || !reply.ok) throw new Error(String(reply.status));
-      status.textContent = `Draft saved ${clock()} UTC`;
+      const kept = await reply.json();
+      // The next save goes on from this one; what another tab saved meanwhile is kept beside it.
+      form.elements.draft.value = kept.mark;
+      const beside = kept.others ? " Another tab of yours wrote something else: reload to see both." : "";
+      status.textContent = `Draft saved ${clock()} UTC.${beside}`;
     } catch {
       status.textContent = "Draft not saved: the server does not answer. Copy your text before you leave.";
     }
@@ -34,7 +37,8 @@
     status.textContent = "Draft not saved yet";
     clearTimeout(timer);
     timer = setTimeout(() => {
-      saving = save();
+      timer = 0;
+      saving = saving.then(save);
     }, 700);
   };
   // A choice that is not open keeps its focus, so that its reason is read, but can't be taken.
@@ -47,7 +51,7 @@
     clearTimeout(timer);
   });
   addEventListener("pagehide", () => {
-    if (timer && !sent && !saving && status.textContent === "Draft not saved yet") {
+    if (timer && !sent && status.textContent === "Draft not saved yet") {
       navigator.sendBeacon(form.dataset.draft, typed());
     }
   });

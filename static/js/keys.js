@@ -1,4 +1,4 @@
-// The keyboard: j k Enter a x / ? on lists, Ctrl Enter in the answer.
+// The keyboard: j k Enter a x / ? on lists; j k between questions, e to the answer, Ctrl Enter in it.
 (() => {
   const typing = (target) => target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
   const rows = () => [...document.querySelectorAll("[data-rows] tbody tr[data-case]")];
@@ -11,9 +11,14 @@
     if (peek && window.htmx) htmx.trigger(row, "peek");
   };
 
+  const stepToQuestion = (step) => {
+    const all = [...document.querySelectorAll(".q-item")];
+    all[all.findIndex((item) => item.matches("[aria-current]")) + step]?.click();
+  };
+
   const move = (step) => {
     const all = rows();
-    if (!all.length) return;
+    if (!all.length) return stepToQuestion(step);
     const at = all.indexOf(current());
     select(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))]);
   };
@@ -31,6 +36,10 @@
     k: () => move(-1),
     Enter: () => current()?.querySelector("a.title")?.click(),
     a: () => document.querySelector("[data-assign-me]:not([aria-disabled=true])")?.click(),
+    e: () => {
+      const choices = [...document.querySelectorAll("#answer input[name=state]")];
+      (choices.find((choice) => choice.checked) ?? choices[0])?.focus();
+    },
     x: () => {
       const box = current()?.querySelector("input[type=checkbox]");
       if (box) {

@@ -44,6 +44,8 @@ def of_the_demo(page: Page, demo: Instance) -> None:
     both_themes(page, "case")
     page.get_by_label("Rationale").scroll_into_view_if_needed()
     both_themes(page, "question")
+    page.goto(f"{attack}/timeline/")
+    both_themes(page, "timeline")
     page.goto(f"{unseen}/questions/retrieval/")
     both_themes(page, "missing-telemetry")
     page.goto(f"{unseen}/close/")

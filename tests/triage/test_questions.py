@@ -16,7 +16,14 @@ from triage.confirmations import add_confirmation
 from triage.errors import AnswerRefusedError, GateClosedError, StaleEditError, TriageError
 from triage.journal import case_journal
 from triage.models import Case, Draft, Evidence
-from triage.questions import answer_question, draft_for, previous_answers, save_draft, why_not_lower
+from triage.questions import (
+    answer_question,
+    draft_for,
+    draft_mark,
+    previous_answers,
+    save_draft,
+    why_not_lower,
+)
 from triage.routing import route_alerts
 
 pytestmark = pytest.mark.django_db
@@ -147,6 +154,23 @@ def test_drafts_are_kept_by_person_and_go_with_the_answer(case, analyst, lead):
     assert draft_for(question, actor=lead) is None
     say(case, "escalate", analyst)
     assert Draft.objects.count() == 0
+
+
+def test_two_tabs_of_one_person_lose_no_word_of_each_other(case, analyst):
+    question = case.questions.get()
+    typed = {"one": {"rationale": "The source is", "fields": {"source.ip": "10.0.0.9"}}}
+    first = save_draft(question, content=typed["one"], actor=analyst, version=1, seen="")
+    other = save_draft(question, content={"rationale": "Ask K."}, actor=analyst, version=1, seen="")
+    assert other.content["rationale"] == "Ask K."
+    [beside] = other.content["others"]
+    assert (beside["rationale"], beside["fields"]) == ("The source is", {"source.ip": "10.0.0.9"})
+    # The first tab goes on, and its own text is no longer beside it; the second one's is.
+    typed["one"]["rationale"] += " a new host."
+    again = save_draft(question, content=typed["one"], actor=analyst, version=1, seen=draft_mark(first))
+    assert [one["rationale"] for one in again.content["others"]] == ["Ask K."]
+    # A tab that goes on from what stands shortens its own text as it likes.
+    cut = save_draft(question, content={"rationale": ""}, actor=analyst, version=1, seen=draft_mark(again))
+    assert [one["rationale"] for one in cut.content["others"]] == ["Ask K."]
 
 
 def test_every_change_is_one_entry_and_the_chain_holds(case, analyst, ana):

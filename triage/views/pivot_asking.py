@@ -11,7 +11,17 @@ from django.views.decorators.http import require_http_methods, require_POST
 from detections.actors import NotPermittedError
 from detections.errors import CasewrightError, EqlError
 from detections.stores.base import Window
-from triage import asking, evidence, guide_versions, look_ups, own_queries, pivot_windows, pivots, rarity
+from triage import (
+    asking,
+    evidence,
+    facts,
+    guide_versions,
+    look_ups,
+    own_queries,
+    pivot_windows,
+    pivots,
+    rarity,
+)
 from triage.asking import Value
 from triage.enums import LookUpKind, PivotOrigin, PivotScope
 from triage.errors import TriageError
@@ -277,6 +287,23 @@ def _ask_page(
 
 @page
 @require_POST
+def facts_rarity(request: Asked, pk: int) -> HttpResponse:
+    """How rare the telling facts of the case are, each as a look-up that fills itself."""
+    case = load(request, pk)
+    values = facts.telling_values(facts.case_facts(case, actor=request.actor))
+    found = []
+    for what, field, value in values:
+        asked = look_ups.of_rarity(case, field, value, actor=request.actor)
+        found.append((what, value, asked, _rarity_of(asked)))
+    context = {"case": case, "found": found}
+    if request.htmx:
+        return render(request, "cases/rare_facts.html", context)
+    shown = CasePage(case, request.actor).context("questions")
+    return render(request, "cases/rare_facts_page.html", {**shown, **context})
+
+
+@page
+@require_POST
 def case_rarity(request: Asked, pk: int) -> HttpResponse:
     """Ask how rare a value is; the answer comes by itself."""
     case = load(request, pk)
@@ -303,12 +330,17 @@ def look_up(request: Asked, pk: int) -> HttpResponse:
     return shown_look_up(request, found)
 
 
+def _rarity_of(found: LookUp) -> rarity.Rarity | None:
+    """What a look-up of rarity came to; None while it waits, or where it failed."""
+    shown = {name: value for name, value in found.result.items() if name != "sentence"}
+    return rarity.of_data(shown) if shown else None
+
+
 def shown_look_up(request: Asked, found: LookUp) -> HttpResponse:
     """A look-up as a part of a page; without htmx on a page of its own."""
     context: dict[str, Any] = {"look_up": found, "case": found.case, "result": found.result}
-    if found.result and found.kind == LookUpKind.RARITY:
-        shown = {name: value for name, value in found.result.items() if name != "sentence"}
-        context["rarity"] = rarity.of_data(shown)
+    if found.kind == LookUpKind.RARITY:
+        context["rarity"] = _rarity_of(found)
     if found.result and found.kind == LookUpKind.COMPARISON:
         rows = [*found.result["gone"], *(one["row"] for one in found.result["changed"])]
         held = Evidence.objects.filter(pivot__case=found.case).in_bulk(rows)

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, cast
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
@@ -126,6 +126,8 @@ def answer_context(
         "citations": _citations(answer),
         "earlier": questions.previous_answers(shown) if answer else [],
         "draft": draft,
+        "draft_mark": questions.draft_mark(draft),
+        "other_drafts": draft.content.get(questions.OTHERS, []) if draft else [],
         "draft_is_old": draft is not None and draft.question_version != shown.version,
         "content": content,
         # A draft goes on from what its author saw, so that saving it meets what came meanwhile.
@@ -279,8 +281,10 @@ def question_draft(request: Asked, pk: int, key: str) -> HttpResponse:
     """Keep what is being typed. Nothing of it is an answer."""
     shown, typed = _load(request, pk, key), _typed(request)
     version = typed.pop("version") or shown.version
-    questions.save_draft(shown, content=typed, actor=request.actor, version=version)
-    return HttpResponse(status=204)
+    seen = request.POST.get("draft")
+    draft = questions.save_draft(shown, content=typed, actor=request.actor, version=version, seen=seen)
+    kept = {"mark": questions.draft_mark(draft), "others": len(draft.content.get(questions.OTHERS, []))}
+    return JsonResponse(kept)
 
 
 @page
@@ -311,7 +315,8 @@ def question_confirm(request: Asked, pk: int, key: str) -> HttpResponse:
         return _unconfirmed(request, shown, typed, form, [str(refused)])
     version = typed.pop("version") or shown.version
     typed["confirmations"].append(made.pk)
-    questions.save_draft(shown, content=typed, actor=request.actor, version=version)
+    seen = request.POST.get("draft")
+    questions.save_draft(shown, content=typed, actor=request.actor, version=version, seen=seen)
     messages.success(request, "The confirmation is recorded, and cited in your draft.")
     return redirect("question", pk, key)
 

@@ -22,7 +22,7 @@ from detections.stores.base import (
     Spread,
     Window,
 )
-from detections.stores.embedded import arrivals, presence, windows
+from detections.stores.embedded import arrivals, presence, reporting, windows
 from detections.stores.embedded.appending import Appender
 from detections.stores.embedded.compacting import Compacted, compacted
 from detections.stores.embedded.connection import Connection
@@ -33,6 +33,7 @@ from detections.stores.embedded.reader import Reader
 from detections.stores.embedded.rule_set import LEAST_QUERIES, Plans, SetSearcher
 from detections.stores.embedded.segment_files import SegmentFiles
 from detections.stores.embedded.sweeping import Swept, swept
+from detections.stores.embedded.tallies import Tallies
 
 
 def _now() -> datetime:
@@ -55,6 +56,7 @@ class EmbeddedStore:
         self.catalogue, self.clock = catalogue, clock
         self.reader = Reader(SegmentFiles(folder), manifest, Connection())
         self.plans = Plans()
+        self.tallies = Tallies()
         self._known: tuple[int, FieldCatalogue] | None = None
         self.appender = Appender(self.reader, catalogue, clock)
 
@@ -81,13 +83,18 @@ class EmbeddedStore:
         return windows.named(self.reader, list(identities), window)
 
     def coverage(self, host_id: str, kinds: Iterable[TelemetryKind], window: Window) -> list[Coverage]:
-        return presence.coverage(self.reader, self.known_fields(), host_id, list(kinds), window)
+        return presence.coverage(self.reader, self.known_fields(), self.tallies, host_id, list(kinds), window)
 
     def histogram(self, filters: Filters, window: Window, interval: timedelta) -> Histogram:
         return windows.histogram(self.reader, self.known_fields(), filters, window, interval)
 
     def spread(self, filters: Filters, window: Window) -> Spread:
-        return windows.spread(self.reader, self.known_fields(), filters, window)
+        known = self.known_fields()
+        if asked := reporting.asked_kind(filters):
+            counted = reporting.reporting(self.reader, known, self.tallies, *asked, window)
+            if counted is not None:
+                return counted
+        return windows.spread(self.reader, known, filters, window)
 
     def arrivals(self, senders: Sequence[str], window: Window) -> Arrivals:
         return arrivals.arrivals(self.reader, self.known_fields(), senders, window)

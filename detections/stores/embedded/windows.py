@@ -9,7 +9,18 @@ from typing import Any
 import pyarrow as pa
 
 from detections.eql.fields import FieldCatalogue
-from detections.stores.base import Bucket, Fetched, Filters, Histogram, HostSpread, Page, Spread, Window
+from detections.stores.base import (
+    Bucket,
+    Clause,
+    Fetched,
+    Filters,
+    Histogram,
+    HostSpread,
+    Operator,
+    Page,
+    Spread,
+    Window,
+)
 from detections.stores.embedded.columns import MICROSECOND, from_micros, naive
 from detections.stores.embedded.encoding import identity_key
 from detections.stores.embedded.filters import FilterCompiler
@@ -17,6 +28,8 @@ from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.reader import Reader, completeness
 from detections.stores.embedded.scan import Leaf, Scan
 
+# More groups are searched in one pass: each branch is a pass of its own.
+MOST_BRANCHES = 8
 _IN_WINDOW = "p._timestamp BETWEEN ? AND ?"
 
 
@@ -70,13 +83,12 @@ def page(
     def work(segments: list[Segment]) -> Page:
         chosen = within(segments, window, head)
         scan = reader.scan(chosen)
-        where = _condition(scan, known, filters, window, head)
+        found_by = _found_by(scan, [_condition(scan, known, one, window, head) for one in _branches(filters)])
         rows = scan.run(
-            f"SELECT p.file_index, p._row FROM {scan.source} WHERE {where.sql} "
-            f"ORDER BY p._timestamp, {scan.ingest}, {scan.order} LIMIT ?",
-            [*where.parameters, limit],
+            f"SELECT found_file, found_row FROM ({found_by.sql}) ORDER BY moment, batch, place LIMIT ?",
+            [*found_by.parameters, limit],
         )
-        total = len(rows) if len(rows) < limit else _count(scan, where)
+        total = len(rows) if len(rows) < limit else _count(scan, found_by)
         places = scan.places(rows)
         events = scan.events(places)
         found = tuple(events[place] for place in places)
@@ -85,8 +97,36 @@ def page(
     return reader.read(work)
 
 
-def _count(scan: Scan, where: _Condition) -> int:
-    rows = scan.run(f"SELECT count(*) FROM {scan.source} WHERE {where.sql}", where.parameters)
+def _branches(filters: Filters) -> list[Filters]:
+    """The groups apart, where each asks for a value of its own.
+
+    A comparison inside an OR is not taken to the statistics and dictionaries of the files; all rows of the
+    window would be decoded for it.
+    """
+    groups = filters.groups
+    if 1 < len(groups) <= MOST_BRANCHES and all(any(map(_asks, group)) for group in groups):
+        return [Filters((group,)) for group in groups]
+    return [filters]
+
+
+def _asks(clause: Clause) -> bool:
+    return clause.operator is Operator.IS and not clause.excluded and clause.field != "host.id"
+
+
+def _found_by(scan: Scan, conditions: list[_Condition]) -> _Condition:
+    """A statement that gives each row once that meets one of the conditions, with what orders it."""
+    return _Condition(
+        " UNION ".join(
+            f"SELECT p.file_index AS found_file, p._row AS found_row, p._timestamp AS moment, "
+            f"{scan.ingest} AS batch, {scan.order} AS place FROM {scan.source} WHERE {condition.sql}"
+            for condition in conditions
+        ),
+        [parameter for condition in conditions for parameter in condition.parameters],
+    )
+
+
+def _count(scan: Scan, found_by: _Condition) -> int:
+    rows = scan.run(f"SELECT count(*) FROM ({found_by.sql})", found_by.parameters)
     return sum(count for (count,) in rows)
 
 

@@ -96,6 +96,20 @@ def test_a_value_is_asked_from_its_row_and_its_rarity_on_demand(as_analyst, case
     assert "1 host, 1 event" in shown.text
 
 
+def test_how_rare_the_facts_are_is_asked_in_one_go(as_analyst, case):
+    asked = reverse("facts_rarity", args=[case.pk])
+    assert (
+        as_analyst.post(asked, headers=HTMX).text.count("Looking in the event store")
+        == LookUp.objects.count()
+    )
+    outbox.drain()
+    again = as_analyst.post(asked)
+    assert "Source" in again.text
+    assert "1 host, 1 event" in again.text
+    assert "Live against frozen" not in again.text
+    assert f'action="{asked}"' in as_analyst.get(reverse("case", args=[case.pk]), follow=True).text
+
+
 def test_what_changed_since_is_shown_and_not_stored(as_analyst, store, case):
     store.append(mapped(mshta_connection(AT, source="10.0.0.77")), batch="c")
     as_analyst.post(reverse("pivot_changes", args=[case.pk, "network"]), headers=HTMX)

@@ -183,10 +183,22 @@ def test_two_answers_at_once_are_merged_and_no_text_is_lost(as_analyst, make_cas
 def test_a_draft_is_kept_for_its_writer_alone(as_analyst, client, make_case, lin):
     case = make_case()
     draft = {"version": 1, "state": "escalate", "rationale": "Half a tho"}
-    assert as_analyst.post(url(case, "question_draft"), draft).status_code == 204
+    assert as_analyst.post(url(case, "question_draft"), draft).json()["others"] == 0
     assert "Half a tho</textarea>" in as_analyst.get(url(case)).text
     client.force_login(lin)
     assert "Half a tho" not in client.get(url(case)).text
+
+
+def test_what_another_tab_wrote_is_shown_beside_the_draft(as_analyst, make_case):
+    case = make_case()
+    for text in ("From the first tab.", "From the second."):
+        reply = as_analyst.post(url(case, "question_draft"), {"version": 1, "draft": "", "rationale": text})
+    shown = as_analyst.get(url(case)).text
+    assert reply.json()["others"] == 1
+    assert f'value="{reply.json()["mark"]}"' in shown
+    assert "Another tab of yours held this text." in shown
+    assert "From the first tab." in shown
+    assert "From the second.</textarea>" in shown
 
 
 def test_a_draft_can_be_discarded(as_analyst, make_case):
