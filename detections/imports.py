@@ -203,7 +203,7 @@ class _Importing:
             if isinstance(placed, RecordError):
                 faults.append(placed)
             else:
-                events.append(placed)
+                events.append(placed.packed())
             if len(events) + len(faults) >= BATCH:
                 self._store(capture, summary, events, faults)
                 events, faults = [], []

@@ -14,7 +14,7 @@ from detections.errors import StoreError
 from detections.stores.base import StoredEvent
 from detections.stores.embedded import columns
 from detections.stores.embedded.connection import Connection, UnreadableError
-from detections.stores.embedded.encoding import parsed
+from detections.stores.embedded.documents import parsed
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.segment_files import SegmentFiles
 
