@@ -54,11 +54,11 @@ class Searched:
 
 
 class MappedEvent:
-    """An ECS document on its way into the store, with its identity. Only ever made anew, never changed.
+    """An ECS document on its way into the store, with its identity. Made anew, never changed.
 
     identity: SHA-256 hex, see `detections.ingest.identity`. source: what it came from, for people.
     record_id: what its capture calls it: the document's `_id`, a Windows event's record number, else `L` and
-    the line. text: the document as JSON, where it came as just that.
+    the line. text: the document as JSON, where it came as just that or was packed.
     """
 
     # No dataclass: a frozen one takes three times as long to make, and this is made once an event.
@@ -75,9 +75,13 @@ class MappedEvent:
         return orjson.loads(self.text) if self._document is None else self._document
 
     def packed(self) -> "MappedEvent":
-        """Itself, for whoever holds many: without the document if the text can give it again."""
-        if self.text:
-            self._document = None
+        """Itself, for whoever holds many: as text, which takes less memory and time than a document."""
+        if not self.text:
+            try:
+                self.text = orjson.dumps(self._document).decode()
+            except TypeError:
+                return self  # numbers beyond 64 bits are no JSON to this writer
+        self._document = None
         return self
 
     def known_as(self, identity: str) -> "MappedEvent":
