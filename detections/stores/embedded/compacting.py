@@ -86,9 +86,9 @@ def compacted(reader: Reader, now: datetime, *, more: Callable[[], bool] = lambd
 def merge(reader: Reader, plan: Merge, *, without: Collection[str] = ()) -> Segment:
     """Write the merged file and show it instead of its sources.
 
-    without: identities of the sources that stay out, as other segments have them. Raises ManifestMovedError if
-    the sources are not what they were, StoreError if they can't be read or the disk refuses; nothing has
-    changed then.
+    without: identities of the sources that stay out, as other segments have them. Raises
+    ManifestMovedError if the sources are not what they were, StoreError if they can't be read or the disk
+    refuses; nothing has changed then.
     """
     seen = _Written()
 
