@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -37,7 +36,7 @@ HEADING = "| what | events a second of CPU | by the clock |\n|---|---|---|"
 
 
 def of_ndjson(path: Path) -> Iterator[MappedEvent]:
-    return (item for item in open_capture(path) if isinstance(item, MappedEvent))
+    return (item.packed() for item in open_capture(path) if isinstance(item, MappedEvent))
 
 
 def of_evtx(path: Path) -> Iterator[MappedEvent]:
@@ -47,7 +46,7 @@ def of_evtx(path: Path) -> Iterator[MappedEvent]:
         turn += 1
         for item in of_ndjson(path):
             known_as = hashlib.sha256(f"{turn}{item.identity}".encode()).hexdigest()
-            yield replace(item, identity=known_as)
+            yield item.known_as(known_as)
 
 
 def stored(events: Iterator[MappedEvent], folder: Path) -> EmbeddedStore:

@@ -6,7 +6,6 @@ that goes to a case like any other. The canary's alert opens none.
 """
 
 import secrets
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -172,8 +171,7 @@ def _mapped(document: dict[str, Any]) -> MappedEvent:
     """As a line of a file would be read, with an id of its own: any store gives it the same identity."""
     own_id = f"{document['trace']['id']}-{document['event']['action']}"
     try:
-        event = ndjson.sent_event(orjson.dumps(document), own_id, "canary")
-        return replace(event, record_id=own_id)
+        return ndjson.sent_event(orjson.dumps(document), own_id, "canary", own_id)
     except RecordError as error:
         raise CanaryError(f"The canary's event is refused: {error}") from error
 

@@ -20,6 +20,8 @@ from detections.models import Import, Lease, OutboxRow, QuarantinedRecord
 from detections.stores.base import EventStore, MappedEvent
 
 BATCH = 5_000
+# Events may have a megabyte each, and a batch is held in memory.
+BATCH_BYTES = 32 * 1024**2
 QUARANTINED_PER_FILE = 1_000
 RAW_LENGTH = 2_000
 STREAM = "imports"
@@ -173,6 +175,27 @@ def _finished(work: "_Importing", retime: datetime | None, *, actor: Actor) -> I
     return ImportSummary(work.row.pk, status, tuple(work.files))
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What is stored at once."""
+
+    events: list[MappedEvent] = field(default_factory=list)
+    faults: list[RecordError] = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, item: MappedEvent | RecordError) -> None:
+        if isinstance(item, RecordError):
+            self.faults.append(item)
+            self.bytes += len(item.raw)
+        else:
+            self.events.append(item.packed())
+            self.bytes += len(item.text)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.events) + len(self.faults) >= BATCH or self.bytes >= BATCH_BYTES
+
+
 class _Importing:
     """One import under way."""
 
@@ -196,18 +219,13 @@ class _Importing:
     def _file(self, capture: Capture) -> None:
         summary = FileSummary(capture.path)
         self.files.append(summary)
-        events: list[MappedEvent] = []
-        faults: list[RecordError] = []
+        batch = _Batch()
         for item in _items(capture):
-            placed = self._placed(item)
-            if isinstance(placed, RecordError):
-                faults.append(placed)
-            else:
-                events.append(placed)
-            if len(events) + len(faults) >= BATCH:
-                self._store(capture, summary, events, faults)
-                events, faults = [], []
-        self._store(capture, summary, events, faults)
+            batch.add(self._placed(item))
+            if batch.is_full:
+                self._store(capture, summary, batch.events, batch.faults)
+                batch = _Batch()
+        self._store(capture, summary, batch.events, batch.faults)
 
     def _placed(self, item: MappedEvent | RecordError) -> MappedEvent | RecordError:
         """The event where it belongs in time."""

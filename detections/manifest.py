@@ -110,9 +110,12 @@ class DatabaseManifest:
     def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
         with transaction.atomic():
             paths = [segment.path for segment in sources]
-            rows = SegmentRow.objects.select_for_update().filter(path__in=paths, state=SegmentState.ACTIVE)
+            rows = list(SegmentRow.objects.select_for_update().filter(path__in=paths, state__in=VISIBLE))
             if len(rows) != len(paths):
                 raise ManifestMovedError
+            for row in rows:
+                if row.state == SegmentState.UNREADABLE:
+                    self._turn(row, SegmentState.ACTIVE, "its file is whole again")
             retire(rows)
             _row(merged, merged.ingest, merged.arrival).save(force_insert=True)
 

@@ -92,7 +92,8 @@ def _read(action: Action, body: Body, sender: Sender) -> _Sent:
     try:
         line = body.line(action)
         source = f"{sender.name}: {action.index}"
-        sent.event = ndjson.sent_event(line.rstrip(b"\r\n"), action.document_id or "", source)
+        event = ndjson.sent_event(line.rstrip(b"\r\n"), action.document_id or "", source)
+        sent.event = event.packed()
     except RecordError as error:
         _refuse(sent, body, 400, "mapper_parsing_exception", str(error))
     return sent

@@ -31,6 +31,10 @@ _OTHER_FORMATS = (
 )
 
 
+# Asking the system for the position takes as long as parsing a record.
+_TOLD_EVERY = 100
+
+
 class Capture:
     """One file of events. Iterate once; `position` of `size` bytes tells how far the reading is.
 
@@ -46,8 +50,9 @@ class Capture:
         try:
             with self.path.open("rb") as file:
                 stream = _opened(file)
-                for item in self._items(stream):
-                    self.position = file.tell()
+                for number, item in enumerate(self._items(stream)):
+                    if number % _TOLD_EVERY == 0:
+                        self.position = file.tell()
                     yield item
         except OSError as error:
             raise SourceError(f"The file can't be read: {error.strerror or error}.") from error

@@ -6,7 +6,7 @@ nanosecond; what events say about time in other ways (file versions, ids that en
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -61,7 +61,7 @@ class Shift:
         except RecordError as error:
             raise RecordError(str(error), position=event.source) from None
         known_as = identity.of_retimed(event.identity, self.nanoseconds)
-        return replace(event, identity=known_as, document=document, text="")
+        return MappedEvent(known_as, document, event.source, event.record_id)
 
     def _moved(self, value: Any) -> Any:
         try:

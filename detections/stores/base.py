@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
+import orjson
+
 from detections.ecs import Document
 from detections.enums import TelemetryKind, TimeBasis
 from detections.eql.ast import Query
@@ -51,20 +53,40 @@ class Searched:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
 class MappedEvent:
-    """An ECS document on its way into the store, with its identity.
+    """An ECS document on its way into the store, with its identity. Made anew, never changed.
 
     identity: SHA-256 hex, see `detections.ingest.identity`. source: what it came from, for people.
     record_id: what its capture calls it: the document's `_id`, a Windows event's record number, else `L` and
-    the line. text: the document as JSON, where it came as just that; who changes the document clears it.
+    the line. text: the document as JSON, where it came as just that or was packed.
     """
 
-    identity: str
-    document: Document
-    source: str = ""
-    record_id: str = ""
-    text: str = ""
+    # No dataclass: a frozen one takes three times as long to make, and this is made once an event.
+    __slots__ = ("_document", "identity", "record_id", "source", "text")
+
+    def __init__(
+        self, identity: str, document: Document, source: str = "", record_id: str = "", text: str = ""
+    ) -> None:
+        self.identity, self.source, self.record_id, self.text = identity, source, record_id, text
+        self._document: Document | None = document
+
+    @property
+    def document(self) -> Document:
+        return orjson.loads(self.text) if self._document is None else self._document
+
+    def packed(self) -> "MappedEvent":
+        """Itself, for whoever holds many: as text, which takes less memory and time than a document."""
+        if not self.text:
+            try:
+                self.text = orjson.dumps(self._document).decode()
+            except TypeError:
+                return self  # numbers beyond 64 bits are no JSON to this writer
+        self._document = None
+        return self
+
+    def known_as(self, identity: str) -> "MappedEvent":
+        """The same event by another identity."""
+        return MappedEvent(identity, self.document, self.source, self.record_id, self.text)
 
 
 @dataclass(frozen=True, slots=True)

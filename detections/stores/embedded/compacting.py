@@ -6,7 +6,7 @@ names. The sources' files stay until readers that began before are through.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,16 +83,19 @@ def compacted(reader: Reader, now: datetime, *, more: Callable[[], bool] = lambd
     return Compacted(sources, files, rows, tuple(failed))
 
 
-def merge(reader: Reader, plan: Merge) -> Segment:
+def merge(reader: Reader, plan: Merge, *, without: Collection[str] = ()) -> Segment:
     """Write the merged file and show it instead of its sources.
 
-    Raises ManifestMovedError if these are not what they were, StoreError if they can't be read or the disk
+    without: identities of the sources that stay out, as other segments have them. Raises
+    ManifestMovedError if the sources are not what they were, StoreError if they can't be read or the disk
     refuses; nothing has changed then.
     """
     seen = _Written()
 
     def fill(path: Path) -> None:
         table = _together([_read(reader, source) for source in plan.sources])
+        if without:
+            table = table.filter(pc.invert(pc.is_in(table["_identity"].cast(pa.string()), pa.array(without))))
         order = _order(table, plan.level)
         rows = _numbered(table, order, seen)
         schema = pa.schema([pa.field("_row", pa.int32()), *table.schema])
@@ -101,7 +104,7 @@ def merge(reader: Reader, plan: Merge) -> Segment:
         )
 
     def described(file: Path, path: str) -> Segment:
-        if seen.rows != plan.rows:
+        if seen.rows != plan.rows - len(without):
             raise StoreError(f"A merge read {seen.rows} rows instead of {plan.rows}; it was given up.")
         return _segment(plan, seen, file, path)
 
@@ -208,23 +211,22 @@ def _segment(plan: Merge, seen: _Written, file: Path, path: str) -> Segment:
         found: datetime | None = ends.get(name)
         return found and found.replace(tzinfo=UTC)
 
-    first, last = end(seen.lows, "_timestamp"), end(seen.highs, "_timestamp")
-    if first is None or last is None:
-        raise StoreError("A merge read no time at all; it was given up.")
+    # A segment whose rows all stay out keeps the extent it had.
+    sources = plan.sources
     return Segment(
         path=path,
         batch=f"merge:{uuid.uuid4().hex}",
         rows=seen.rows,
         bytes=file.stat().st_size,
-        min_timestamp=first,
-        max_timestamp=last,
+        min_timestamp=end(seen.lows, "_timestamp") or min(one.min_timestamp for one in sources),
+        max_timestamp=end(seen.highs, "_timestamp") or max(one.max_timestamp for one in sources),
         min_created=end(seen.lows, "_created"),
         max_created=end(seen.highs, "_created"),
         sha256=digest(file),
-        columns=frozenset().union(*(source.columns for source in plan.sources)) | set(_OWN),
-        ingest=seen.highs["_ingest"],
-        arrived_at=end(seen.highs, "_arrived"),
+        columns=frozenset().union(*(source.columns for source in sources)) | set(_OWN),
+        ingest=seen.highs.get("_ingest") or max(one.ingest for one in sources),
+        arrived_at=end(seen.highs, "_arrived") or max(one.arrival for one in sources),
         level=plan.level,
-        first_ingest=seen.lows["_ingest"],
-        first_arrived_at=end(seen.lows, "_arrived"),
+        first_ingest=seen.lows.get("_ingest") or min(one.lowest_ingest for one in sources),
+        first_arrived_at=end(seen.lows, "_arrived") or min(one.first_arrival for one in sources),
     )

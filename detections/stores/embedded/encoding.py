@@ -1,24 +1,22 @@
 """A batch of events as an Arrow table: a column a field, and the raw document beside them."""
 
-import json
-import re
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from detections import ecs
 from detections.eql.fields import Field, FieldType
 from detections.errors import StoreError
 from detections.stores.base import MappedEvent
-from detections.stores.embedded import columns
-from detections.stores.embedded.flattening import Gathered, leaves
+from detections.stores.embedded import columns, fitting
+from detections.stores.embedded.documents import raw
+from detections.stores.embedded.json_leaves import ArrowLeaf, Leaf, leaves
 from detections.telemetry_kinds import kind_of
 
 # Beyond this many fields in a batch the rarest stay in the raw documents alone.
@@ -29,8 +27,6 @@ MAX_NAME = 500
 # What `kind_of` looks at. Of the last one only whether it is there.
 KIND_FIELDS = ("event.category", "event.kind", "event.code", "event.provider", "dns.question.name")
 _PLAIN = {FieldType.KEYWORD: str, FieldType.LONG: int, FieldType.BOOLEAN: bool}
-# The character zero, and surrogates that may lack their other half, in JSON text.
-_UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +46,52 @@ def encode(
 
     catalogue: declared fields. seen: registered ones. Raises StoreError for an event without a time.
     """
-    gathered = leaves([event.document for event in events])
+    texts = [event.text or raw(event.document) for event in events]
+    gathered = leaves(texts, _doubles(catalogue, seen))
     fields, new = _fields(gathered, catalogue, seen)
-    length = len(events)
-    times = [
-        columns.moment(value) or _no_time(event, value)
-        for event, value in zip(events, _firsts(gathered, "@timestamp", length), strict=True)
-    ]
-    created = [value and columns.moment(value) for value in _firsts(gathered, "event.created", length)]
-    table = _metadata(events, times, created, _kinds(events, gathered))
+    times, created = _times(events, gathered), _created(gathered, len(events))
+    table = _metadata(events, _kinds(events, gathered))
+    table |= {"_timestamp": times, "_created": created, "_raw": pa.array(texts, pa.string())}
     for field in fields.values():
         table.update(_field_columns(field, gathered[field.name], len(events)))
-    held = [moment for moment in created if moment is not None]
-    return Encoded(
-        pa.table(table),
-        new,
-        (min(times), max(times)),
-        (min(held), max(held)) if held else None,
-    )
+    is_created = created.null_count < len(created)
+    return Encoded(pa.table(table), new, _ends(times), _ends(created) if is_created else None)
+
+
+def _doubles(*known: Mapping[str, Field]) -> set[str]:
+    return {field.name for fields in known for field in fields.values() if field.type is FieldType.DOUBLE}
+
+
+def _times(events: Sequence[MappedEvent], gathered: Mapping[str, Leaf]) -> pa.ChunkedArray:
+    """When each event happened. Raises StoreError for one without a time."""
+    found = _plain_times(gathered, "@timestamp", len(events))
+    if found is not None and not found.null_count:
+        return found
+    firsts = _firsts(gathered, "@timestamp", len(events))
+    times = [
+        columns.moment(value) or _no_time(event, value) for event, value in zip(events, firsts, strict=True)
+    ]
+    return pa.chunked_array([pa.array(map(columns.naive, times), columns.TIMESTAMP)])
+
+
+def _created(gathered: Mapping[str, Leaf], length: int) -> pa.ChunkedArray:
+    found = _plain_times(gathered, "event.created", length)
+    if found is not None:
+        return found
+    moments = map(columns.moment, _firsts(gathered, "event.created", length))
+    return pa.chunked_array([pa.array([one and columns.naive(one) for one in moments], columns.TIMESTAMP)])
+
+
+def _plain_times(gathered: Mapping[str, Leaf], name: str, length: int) -> pa.ChunkedArray | None:
+    held = gathered.get(name)
+    is_text = isinstance(held, ArrowLeaf) and held.kind == pa.string()
+    return fitting.times(held.column(length)) if isinstance(held, ArrowLeaf) and is_text else None
+
+
+def _ends(times: pa.ChunkedArray) -> tuple[datetime, datetime]:
+    """The first and the last moment."""
+    ends = pc.min_max(times).as_py()
+    return ends["min"].replace(tzinfo=UTC), ends["max"].replace(tzinfo=UTC)
 
 
 def _no_time(event: MappedEvent, value: Any) -> NoReturn:
@@ -77,7 +101,7 @@ def _no_time(event: MappedEvent, value: Any) -> NoReturn:
     )
 
 
-def _firsts(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
+def _firsts(gathered: Mapping[str, Leaf], name: str, length: int) -> list[Any]:
     """The first value of a field in each document, or None."""
     held = gathered.get(name)
     if held is None:
@@ -86,7 +110,7 @@ def _firsts(gathered: Mapping[str, Gathered], name: str, length: int) -> list[An
     return found if list not in held.types else [one[0] if isinstance(one, list) else one for one in found]
 
 
-def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Gathered]) -> list[str | None]:
+def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Leaf]) -> list[str | None]:
     """The kind of telemetry of each event: told once for all that agree in what it depends on."""
     told: dict[tuple[Any, ...], str | None] = {}
     found = []
@@ -99,7 +123,7 @@ def _kinds(events: Sequence[MappedEvent], gathered: Mapping[str, Gathered]) -> l
     return found
 
 
-def _signs(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any]:
+def _signs(gathered: Mapping[str, Leaf], name: str, length: int) -> list[Any]:
     held = gathered.get(name)
     if held is None:
         return [None] * length
@@ -110,21 +134,13 @@ def _signs(gathered: Mapping[str, Gathered], name: str, length: int) -> list[Any
     return [one if one is None or type(one) is str else repr(one) for one in found]
 
 
-def _metadata(
-    events: Sequence[MappedEvent],
-    times: list[datetime],
-    created: list[datetime | None],
-    kinds: list[str | None],
-) -> dict[str, pa.Array]:
+def _metadata(events: Sequence[MappedEvent], kinds: list[str | None]) -> dict[str, pa.Array]:
     return {
         "_row": pa.array(range(len(events)), pa.int32()),
         "_key": _keys([event.identity for event in events]),
         "_identity": pa.array([event.identity for event in events], pa.string()),
-        "_timestamp": pa.array([columns.naive(time) for time in times], columns.TIMESTAMP),
-        "_created": pa.array([time and columns.naive(time) for time in created], columns.TIMESTAMP),
         "_kind": pa.array(kinds, pa.string()),
         "_source": pa.array([_clean(event.source) for event in events], pa.string()),
-        "_raw": pa.array([event.text or raw(event.document) for event in events], pa.string()),
     }
 
 
@@ -155,27 +171,8 @@ def identity_key(identity: str) -> int:
         return 0
 
 
-def raw(document: ecs.Document) -> str:
-    """The document as JSON. Integers past 64 bits and lone surrogates survive too."""
-    try:
-        return orjson.dumps(document).decode()
-    except TypeError:
-        return json.dumps(document, default=str)
-
-
-def parsed(text: str) -> ecs.Document:
-    """The inverse of `raw`, but for what no database takes: see `ecs.storable`.
-
-    Not orjson: it turns integers past 64 bits into floats.
-    """
-    document: ecs.Document = json.loads(text)
-    if "\\u" in text and _UNSTORABLE.search(text):
-        document = ecs.storable(document)
-    return document
-
-
 def _fields(
-    gathered: Mapping[str, Gathered], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
+    gathered: Mapping[str, Leaf], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
 ) -> tuple[dict[str, Field], tuple[Field, ...]]:
     """The fields that get a column, and those of them that are new to the store."""
     counts = Counter({name: len(held) for name, held in gathered.items() if len(name) <= MAX_NAME})
@@ -192,8 +189,13 @@ def _fields(
     return known, tuple(new)
 
 
-def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[str, pa.Array]]:
+def _field_columns(field: Field, held: Leaf, length: int) -> Iterator[tuple[str, pa.Array]]:
     """The physical columns of a field: one for rows with one value, one for rows with several."""
+    if isinstance(held, ArrowLeaf):
+        found = fitting.physical(field, held.column(length))
+        if found is not None:
+            yield from found
+            return
     plain = _plain_column(field, held, length)
     if plain is not None:
         yield columns.physical(field.name, several=field.is_list), plain
@@ -221,7 +223,7 @@ def _field_columns(field: Field, held: Gathered, length: int) -> Iterator[tuple[
         yield columns.physical(field.name, several=True), pa.array(many, pa.list_(kind))
 
 
-def _plain_column(field: Field, held: Gathered, length: int) -> pa.Array | None:
+def _plain_column(field: Field, held: Leaf, length: int) -> pa.Array | None:
     """The column of a field whose values all are of its type: nothing has to be fitted one by one.
 
     None for any other, which includes lone surrogates and numbers past 64 bits.
@@ -238,11 +240,11 @@ def _plain_column(field: Field, held: Gathered, length: int) -> pa.Array | None:
     return None
 
 
-def _singles(field: Field, held: Gathered, length: int) -> pa.Array:
+def _singles(field: Field, held: Leaf, length: int) -> pa.Array:
     return pa.array(held.spread(length), columns.arrow_type(field.type))
 
 
-def _lists(held: Gathered, length: int) -> pa.Array:
+def _lists(held: Leaf, length: int) -> pa.Array:
     flat: list[Any] = []
     offsets: list[int | None] = [None] * length
     for row, value in enumerate(held.spread(length)):

@@ -102,7 +102,8 @@ class Manifest(Protocol):
     def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
         """Show one segment instead of several, in one transaction; the files of these are kept for a while.
 
-        Raises ManifestMovedError if one of the sources is not visible and readable any more.
+        A source that was unreadable was read after all. Raises ManifestMovedError if one is not visible any
+        more.
         """
         ...
 
@@ -170,7 +171,7 @@ class MemoryManifest:
     def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
         with self._lock:
             gone = {segment.path for segment in sources}
-            if not gone <= {segment.path for segment in self.segments() if segment.readable}:
+            if not gone <= {segment.path for segment in self._segments}:
                 raise ManifestMovedError
             kept = [segment for segment in self._segments if segment.path not in gone]
             self._segments = sorted([*kept, merged], key=lambda segment: segment.ingest)

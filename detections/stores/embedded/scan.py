@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from detections.errors import StoreError
 from detections.stores.base import StoredEvent
 from detections.stores.embedded import columns
 from detections.stores.embedded.connection import Connection, UnreadableError
-from detections.stores.embedded.encoding import parsed
+from detections.stores.embedded.documents import parsed
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.segment_files import SegmentFiles
 
@@ -23,7 +24,9 @@ Row = tuple[Any, ...]
 Place = tuple[str, int]
 # As many events are fetched one by one.
 FEW = 100
-# A statement reads as many places at once: each takes megabytes for the pages that it unpacks.
+# Rows so close to each other are read together: DuckDB takes as many at a time.
+VECTOR = 2048
+# A statement reads as many vectors at once: each takes megabytes for the pages that it unpacks.
 AT_ONCE = 16
 
 
@@ -129,8 +132,9 @@ class Scan:
         paths = {path for path, _ in wanted}
         narrow = Scan(self.files, self.connection, [one for one in self.segments if one.path in paths])
         if len(wanted) <= FEW:
-            parts = (wanted[at : at + AT_ONCE] for at in range(0, len(wanted), AT_ONCE))
-            rows = [row for part in parts for row in narrow._one_by_one(part, timeout)]
+            near = _near(wanted)
+            parts = (near[at : at + AT_ONCE] for at in range(0, len(near), AT_ONCE))
+            rows = [row for part in parts for row in narrow._by_vector(part, timeout)]
         else:
             rows = narrow._joined(wanted, timeout)
         if len(rows) != len(wanted):
@@ -154,17 +158,18 @@ class Scan:
             timeout=timeout,
         )
 
-    def _one_by_one(self, wanted: Sequence[Place], timeout: timedelta | None) -> list[Row]:
+    def _by_vector(self, near: Sequence[Sequence[Place]], timeout: timedelta | None) -> list[Row]:
         """The rows of `event` at few places: of each file only the pages that hold them are unpacked."""
-        if not wanted:
-            return []
         index = {segment.path: number for number, segment in enumerate(self.segments)}
         parts = []
-        for path, row in wanted:
-            one = Scan(self.files, self.connection, [self.segments[index[path]]])
+        for places in near:
+            number = index[places[0][0]]
+            one = Scan(self.files, self.connection, [self.segments[number]])
+            rows = ", ".join(f"{row:d}" for _, row in places)
             parts.append(
-                f"SELECT {index[path]:d}, p._row, p._identity, epoch_us(p._timestamp), p._raw, "
-                f"{one.ingest}, {one.arrived} FROM {one.source} WHERE p._row = {row:d}"
+                f"SELECT {number:d}, p._row, p._identity, epoch_us(p._timestamp), p._raw, "
+                f"{one.ingest}, {one.arrived} FROM {one.source} "
+                f"WHERE p._row BETWEEN {places[0][1]:d} AND {places[-1][1]:d} AND p._row IN ({rows})"
             )
         return self.run(" UNION ALL ".join(parts), timeout=timeout)
 
@@ -177,6 +182,12 @@ class Scan:
             ingest=row[5],
             arrived_at=columns.from_micros(row[6]),
         )
+
+
+def _near(places: Iterable[Place]) -> list[list[Place]]:
+    """Places in their order, put together where they lie in one vector of a file."""
+    grouped = groupby(places, key=lambda place: (place[0], place[1] // VECTOR))
+    return [list(near) for _, near in grouped]
 
 
 def _literal(text: str) -> str:

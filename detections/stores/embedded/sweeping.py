@@ -4,6 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from detections.stores.embedded.compacting import merge
+from detections.stores.embedded.identities import identities_in
+from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.merge_plan import IN_TIME, Merge
 from detections.stores.embedded.reader import Reader
 
 # A search that began before a segment was replaced still reads its file.
@@ -37,9 +43,26 @@ def swept(reader: Reader, now: datetime) -> Swept:
         if reader.files.fault(segment):
             unreadable.append(segment.path)
         else:
-            reader.manifest.report_readable(segment.path)
+            _taken_back(reader, segment)
             recovered.append(segment.path)
     return Swept(tuple(path.name for path in deleted), tuple(recovered), tuple(unreadable))
+
+
+def _taken_back(reader: Reader, segment: Segment) -> None:
+    """Show a segment again, without the events that were sent once more while it could not be read."""
+    later = [one for one in reader.manifest.segments() if one.ingest > segment.lowest_ingest]
+    others = reader.scan(one for one in later if one.path != segment.path)
+    sent_again = identities_in(others, _identities(reader, segment))
+    if sent_again:
+        merge(reader, Merge((segment,), max(segment.level, IN_TIME)), without=sent_again)
+    else:
+        reader.manifest.report_readable(segment.path)
+
+
+def _identities(reader: Reader, segment: Segment) -> list[str]:
+    table = pq.read_table(reader.files.absolute(segment.path), columns=["_identity"])
+    identities: list[str] = table["_identity"].to_pylist()
+    return identities
 
 
 def _retired(reader: Reader, now: datetime) -> list[Path]:

@@ -117,6 +117,23 @@ def test_after_three_failures_the_answer_is_partial_until_the_file_is_back(empty
     assert names(everything(empty).events) == ["a", "b"]
 
 
+@pytest.mark.parametrize("sent_again", [["a"], ["a", "b"], ["b", "d"]])
+def test_what_is_sent_again_while_its_segment_is_unreadable_is_there_once_when_it_is_back(
+    empty, tmp_path, sent_again
+):
+    empty.append([event("a", 0), event("b", 1)], batch="1")
+    [lost] = [segment.path for segment in empty.reader.manifest.segments()]
+    (tmp_path / "events" / lost).rename(tmp_path / "aside")
+    for _ in range(3):
+        empty.reader.manifest.report_unreadable(lost, "gone")
+    empty.append([event(name, ord(name) - ord("a")) for name in sent_again], batch="2")
+    (tmp_path / "aside").rename(tmp_path / "events" / lost)
+    assert empty.sweep().recovered == (lost,)
+    held = sorted({"a", "b", *sent_again})
+    assert (names(everything(empty).events), empty.statistics()["rows"]) == (held, len(held))
+    assert empty.append([event("a", 0), event("b", 1), event("c", 2)], batch="3").new == 1
+
+
 def test_every_answer_names_what_it_could_not_read(empty, tmp_path):
     empty.append([event("a", host__id="h")], batch="1")
     empty.append([event("b", 1, host__id="h")], batch="2")

@@ -1,0 +1,210 @@
+"""The leaf fields of a batch of JSON texts by Arrow's reader, which makes no Python object a value.
+
+Arrow takes a field for one type. A piece of the batch in which that is not so, or that Arrow might read
+otherwise than `flattening` walks it, is parsed and walked, so that both give the same fields and values.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence, Set
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from detections.stores.embedded import flattening
+from detections.stores.embedded.flattening import Gathered
+
+# Each field of a piece takes room for each of its rows, and names are the sender's: this bounds both.
+PIECE_ROWS, PIECE_BYTES, PIECE_FIELDS = 256, 512 * 1024, 2_000
+_MAX_DEPTH = 20
+# A column of a piece, as long as the piece.
+Leaves = dict[str, pa.Array]
+
+
+class _IrregularError(Exception):
+    """Arrow's reading of this piece would not be that of `flattening`."""
+
+
+class ArrowLeaf:
+    """The values of one field over a batch, in Arrow's columns of pieces. Offers what `Gathered` does."""
+
+    __slots__ = ("name", "parts")
+
+    def __init__(self, name: str, parts: list[tuple[int, pa.Array]]) -> None:
+        """parts: columns of one type, each with the number of its first document."""
+        self.name, self.parts = name, parts
+
+    def __len__(self) -> int:
+        return sum(len(values) - values.null_count for _, values in self.parts)
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        for start, values in self.parts:
+            for row, value in enumerate(values.to_pylist(), start):
+                if isinstance(value, list):
+                    value = value if len(value) != 1 else value[0]
+                if value is not None and value != []:
+                    yield row, value
+
+    @property
+    def kind(self) -> pa.DataType:
+        return self.parts[0][1].type
+
+    @property
+    def types(self) -> set[type]:
+        return {type(value) for _, value in self}
+
+    @property
+    def first(self) -> list[Any]:
+        value = min(self, key=itemgetter(0))[1]
+        return value if isinstance(value, list) else [value]
+
+    def spread(self, length: int) -> list[Any]:
+        found: list[Any] = [None] * length
+        for row, value in self:
+            found[row] = value
+        return found
+
+    def column(self, length: int) -> pa.ChunkedArray:
+        """A value for each of so many documents."""
+        chunks, at = [], 0
+        for start, values in self.parts:
+            if start > at:
+                chunks.append(pa.nulls(start - at, self.kind))
+            chunks.append(values)
+            at = start + len(values)
+        if at < length:
+            chunks.append(pa.nulls(length - at, self.kind))
+        return pa.chunked_array(chunks, self.kind)
+
+
+Leaf = Gathered | ArrowLeaf
+
+
+def leaves(texts: Sequence[str], doubles: Set[str]) -> dict[str, Leaf]:
+    """The leaf fields of documents by dotted name, as `flattening.leaves` gives them.
+
+    doubles: the fields whose whole numbers may be read as floating ones.
+    """
+    parts: dict[str, list[tuple[int, pa.Array | Gathered]]] = {}
+    start = 0
+    for piece in _pieces(texts):
+        try:
+            found: Mapping[str, pa.Array | Gathered] = _read(piece, doubles)
+        except (_IrregularError, pa.ArrowException, UnicodeEncodeError):
+            found = flattening.leaves([json.loads(text) for text in piece])
+        for name, held in found.items():
+            parts.setdefault(name, []).append((start, held))
+        start += len(piece)
+    return {name: _joined(name, held) for name, held in parts.items()}
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    start = size = 0
+    for end, text in enumerate(texts):
+        if end > start and (end - start == PIECE_ROWS or size + len(text) > PIECE_BYTES):
+            yield texts[start:end]
+            start, size = end, 0
+        size += len(text)
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _joined(name: str, held: Sequence[tuple[int, pa.Array | Gathered]]) -> Leaf:
+    kinds = {None if isinstance(part, Gathered) else part.type for _, part in held}
+    if len(kinds) == 1 and None not in kinds:
+        return ArrowLeaf(name, list(held))
+    walked = Gathered(name, [])
+    for start, part in held:
+        if isinstance(part, Gathered):
+            walked.parts += [([start + row for row in rows], values) for rows, values in part.parts]
+        else:
+            pairs = list(ArrowLeaf(name, [(start, part)]))
+            walked.parts.append(([row for row, _ in pairs], [value for _, value in pairs]))
+    return walked
+
+
+def _read(piece: Sequence[str], doubles: Set[str]) -> Leaves:
+    content = "\n".join(piece).encode()
+    table = _table(content, None)
+    if any(map(_has_times, table.schema)):
+        # Texts that look like times lose their spelling unless they are declared as texts.
+        table = _table(content, pa.schema([_as_text(entry) for entry in table.schema]))
+    if table.num_rows != len(piece):
+        raise _IrregularError
+    found: Leaves = {}
+    for entry, column in zip(table.schema, table.columns, strict=True):
+        _gather(found, entry.name, column.combine_chunks(), 0)
+    if len(found) > PIECE_FIELDS:
+        raise _IrregularError
+    if any(
+        pa.types.is_floating(_item(values.type)) and name not in doubles for name, values in found.items()
+    ):
+        raise _IrregularError
+    return found
+
+
+def _table(content: bytes, schema: pa.Schema | None) -> pa.Table:
+    return pj.read_json(
+        io.BytesIO(content),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
+        parse_options=pj.ParseOptions(explicit_schema=schema),
+    )
+
+
+def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
+    """Add the leaves below a column. Raises _IrregularError for what has to be walked."""
+    kind = values.type
+    if pa.types.is_null(kind):
+        return
+    if pa.types.is_struct(kind):
+        if depth > _MAX_DEPTH or any(not entry.name for entry in kind):
+            raise _IrregularError
+        for entry, below in zip(kind, values.flatten(), strict=True):
+            _gather(found, f"{name}.{entry.name}", below, depth + 1)
+        return
+    if pa.types.is_list(kind):
+        if pa.types.is_struct(kind.value_type):
+            _gather(found, name, _only_ones(values), depth + 1)
+            return
+        if pa.types.is_null(kind.value_type):
+            return
+        if pa.types.is_nested(kind.value_type) or values.flatten().null_count:
+            raise _IrregularError
+    if name in found or not name:
+        raise _IrregularError
+    if values.null_count < len(values):
+        found[name] = values
+
+
+def _only_ones(lists: pa.Array) -> pa.Array:
+    """The objects out of lists that hold one at most. Raises _IrregularError for longer ones."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    if pc.max(lengths).as_py() > 1:
+        raise _IrregularError
+    places = pc.subtract(pc.cumulative_sum(lengths), 1)
+    return lists.flatten().take(pc.if_else(pc.equal(lengths, 1), places, None))
+
+
+def _item(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_list(kind) else kind
+
+
+def _has_times(entry: pa.Field) -> bool:
+    kind = entry.type
+    if pa.types.is_list(kind):
+        return _has_times(kind.value_field)
+    return any(map(_has_times, kind)) if pa.types.is_struct(kind) else bool(pa.types.is_timestamp(kind))
+
+
+def _as_text(entry: pa.Field) -> pa.Field:
+    kind = entry.type
+    if pa.types.is_timestamp(kind):
+        return entry.with_type(pa.string())
+    if pa.types.is_list(kind):
+        return entry.with_type(pa.list_(_as_text(kind.value_field)))
+    if pa.types.is_struct(kind):
+        return entry.with_type(pa.struct([_as_text(below) for below in kind]))
+    return entry
