@@ -69,7 +69,7 @@ class Instance:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            wait_for(lambda: self.url or self.process.poll() is not None, "the instance starts", seconds=120)
+            wait_for(lambda: self.url or self.process.poll() is not None, "the instance starts", seconds=300)
             assert self.url, "the instance did not start"
         except AssertionError as failure:
             self.kill()

@@ -14,7 +14,7 @@ from detections.actors import Actor, of_user, system
 from detections.enums import OutboxState
 from detections.errors import CasewrightError
 from detections.models import OutboxRow
-from triage import asking, case_pack, cases, journal, observables, preserved
+from triage import asking, case_pack, cases, file_collection, journal, observables, preserved
 from triage.enums import PackState, PivotScope, PivotState
 from triage.errors import TriageError
 from triage.models import Case, CasePack, PivotRun
@@ -29,7 +29,8 @@ _WAITS = (PivotState.NOT_RUN, PivotState.RUNNING)
 
 
 def preserve(case: Case, *, actor: Actor, since: datetime | None = None) -> CasePack:
-    """Ask for a case pack, and for the pivots that the guide's list lacks; a worker makes it.
+    """Ask for a case pack, for the pivots that the guide's list lacks, and for files where a connector can
+    collect them; a worker makes the pack when those have ended.
 
     Of a closed case a pack is made as it stands. One that is under way already is returned. since: so is one
     that was asked for or ended after that; who may have asked then does not ask twice. Raises
@@ -40,6 +41,8 @@ def preserve(case: Case, *, actor: Actor, since: datetime | None = None) -> Case
     if standing is not None:
         return standing
     asked = _ask_missing(case, actor) if case.is_open else []
+    if case.is_open:
+        file_collection.ask(case, actor=actor)
     with transaction.atomic():
         held = cases.locked(case.pk)
         standing = _standing(held, since)
@@ -112,9 +115,9 @@ def deliver(pack_id: int | None) -> None:
 
 
 def _waits(pack: CasePack) -> bool:
-    """Whether pivots that were asked for it have still to end; then another look is asked for."""
-    open_ones = PivotRun.objects.filter(pk__in=pack.asked_for, state__in=_WAITS)
-    if pack.looks >= MOST_LOOKS or not open_ones.exists():
+    """Whether what was asked for it has still to end; then another look is asked for."""
+    is_open = PivotRun.objects.filter(pk__in=pack.asked_for, state__in=_WAITS).exists()
+    if pack.looks >= MOST_LOOKS or not (is_open or file_collection.is_under_way(pack.case)):
         return False
     with transaction.atomic():
         row = CasePack.objects.select_for_update().get(pk=pack.pk)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from django import template
+from django.template import RequestContext
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -70,9 +71,17 @@ _REMEDIES = {
 }
 
 
-@register.simple_tag
-def remedy(condition: Condition, case: Case) -> SafeString | str:
+@register.simple_tag(takes_context=True)
+def remedy(context: RequestContext, condition: Condition, case: Case) -> SafeString | str:
     """A link to where a precondition that lacks is fulfilled; nothing for those that other people fulfil."""
+    actor = getattr(context.get("request"), "actor", None)
+    if condition.key == "isolation_permitted" and not condition.holds:
+        may = actor is not None and actor.can("triage.change_asset")
+        return (
+            format_html('<a href="{}">Asset records</a>', reverse("admin:triage_asset_changelist"))
+            if may
+            else ""
+        )
     found = _REMEDIES.get(condition.key)
     if condition.holds or found is None or not case.is_open:
         return ""

@@ -1,5 +1,6 @@
 """What the ladder does about the evidence itself: the pack and the search are made once, whatever crashes."""
 
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -9,12 +10,14 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.stores.base import Clause, Filters
-from tests.factories.actions import WHY, preserved, scoped
+from tests.factories.actions import WHY, preserved, scoped, scripted
 from tests.factories.cases import alert, cases_of
 from triage import (
     case_pack,
     case_report,
     cases,
+    file_collection,
+    pack_files,
     preservation,
     preserving,
     response_actions,
@@ -25,6 +28,7 @@ from triage import (
     scope_indicators,
     scoping,
 )
+from triage.actions.outcomes import Outcome, Result
 from triage.errors import CasewrightError, GateClosedError
 from triage.models import CasePack, Occurrence, ResponseAction, ScopeRun
 from triage.response_actions import Wish
@@ -163,6 +167,29 @@ def test_a_pack_from_the_report_page_counts_until_new_alerts_come(make_case, ana
     stale = f"New alerts came after {pack.name} was asked for: preserve the evidence again."
     assert why(case, "block_destination") == stale
     assert preservation.preserved_text(case) == ""
+
+
+def test_preserving_collects_files_where_a_connector_can_and_the_pack_waits_for_them(
+    store, analyst, monkeypatch
+):
+    (case,) = cases_of("malicious")
+    target = scripted("collect_file")
+    target.answers = [Outcome(Result.WAITS, "The endpoint is asked.") for _ in range(9)]
+    action = asked(case, "preserve_evidence", analyst)
+    assert settled(action, minutes=2) == "running"
+    files = list(ResponseAction.objects.filter(kind__key="collect_file"))
+    assert files
+    assert all(file.parameters["paths"] for file in files)
+    assert len(target.sent) == len(files) == len({file.target_value for file in files})
+    outcome = Outcome(Result.DONE, "Collected.", files=(("dfcache64.zip", b"PK\x03\x04"),))
+    for file in files:
+        response_running.store(file, outcome, attempt=1)
+    now = timezone.now()
+    with time_machine.travel(now + timedelta(minutes=5), tick=False):
+        assert settled(action) == "succeeded"
+    with zipfile.ZipFile(pack_files.path_of(case.packs.get().sha256)) as archive:
+        assert any(name.endswith("-dfcache64.zip") for name in archive.namelist())
+    assert file_collection.ask(case, actor=analyst) == []
 
 
 def test_searching_on_the_ladder_asks_all_hosts_and_opens_what_waits_for_it(store, analyst):
