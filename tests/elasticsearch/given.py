@@ -1,6 +1,6 @@
 """The cluster that ELASTICSEARCH_URL names, instead of a server of the tests' own: its EQL is its own.
 
-One to try with: accounts and a template for `logs-*` are made there and taken away, test events stay.
+One to try with: accounts are made there and taken away; a template for `logs-*` and test events stay.
 """
 
 import os
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.elasticsearch.events import admin
 from tests.elasticsearch.front import Front
 from tests.elasticsearch.server import ADMIN, PASSWORD, ROLES, USERS
 
@@ -59,7 +58,6 @@ class Given:
         return answer.json() if answer.status == 200 else None
 
     def stop(self) -> None:
-        admin(self, "DELETE", "/_index_template/tests")
         for name in sorted(self._made, key=ADMIN.__eq__):
             self._ask("DELETE", f"/_security/user/{name}")
         for name in _roles() if self._made else ():

@@ -18,7 +18,7 @@ from tests.instance import free_port
 
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
 VERSIONS = {"8.19.0": 17, "9.2.0": 21}
-START_SECONDS = 120
+START_SECONDS = 240
 ADMIN = "casewright_tests"
 # Guards nothing: a server on loopback that lives as long as the tests. Python has no bcrypt of its own.
 PASSWORD = "casewright-tests-only"

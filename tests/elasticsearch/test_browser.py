@@ -23,7 +23,7 @@ from tests.redis_server import RedisServer
 from tests.shared import shared
 from tests.team import running_team
 
-pytestmark = [pytest.mark.live, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.live, pytest.mark.e2e, pytest.mark.timeout(600)]
 COPIES = "logs-casewright.alerts-default"
 PEOPLE = (
     "from django.contrib.auth.models import Group, User;"
