@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.db.models import Count, F, Q
+
+from triage import value_lists
+from triage.enums import ExceptionState
 from triage.exception_items import content_of
-from triage.models import ExceptionVersion, Suppression
+from triage.models import ExceptionVersion, Suppression, ValueListVersion
 
 
 def faults() -> Iterator[str]:
@@ -21,6 +25,27 @@ def faults() -> Iterator[str]:
             yield f"Alert {row.alert_id} was hidden by {version.label} outside of its active time."
         elif row.alert.rule_id != version.item.rule_id:
             yield f"Alert {row.alert_id} is hidden by {version.label}, an exception of another rule."
+
+
+def standing_faults() -> Iterator[str]:
+    """A sentence for each exception or value list in force that is not what another person approved."""
+    for version in ExceptionVersion.objects.active().select_related("item", "rule_version__rule"):
+        if says := _unapproved(version):
+            yield f"{version.label} is in force, and {says}"
+    lists = ValueListVersion.objects.filter(state=ExceptionState.ACTIVE).select_related("value_list")
+    for row in lists.iterator(chunk_size=50):
+        if row.approved_by_id is None or row.approved_by_id in (row.requested_by_id, row.last_edited_by_id):
+            yield f"The value list {row} is in force, and no other person approved it."
+        elif value_lists.sha256_of(row) != row.approved_sha256:
+            yield f"The value list {row} is in force, and its values are not what was approved."
+
+
+def miscounted() -> Iterator[str]:
+    """A sentence for each version that does not count what it hid."""
+    there = Count("suppressions", filter=Q(suppressions__is_retroactive=False))
+    rows = ExceptionVersion.objects.order_by().annotate(there=there).exclude(there=F("hits"))
+    for version in rows.select_related("item"):
+        yield f"{version.label} counts {version.hits} hits, and hid {version.there} alerts."
 
 
 def _unapproved(version: ExceptionVersion) -> str:

@@ -26,6 +26,16 @@ def hidden_alerts_have_approvals() -> Iterator[str]:
     yield from exception_integrity.faults()
 
 
+@invariant("I3", "an exception or a value list in force is what another person approved")
+def what_is_in_force_was_approved() -> Iterator[str]:
+    yield from exception_integrity.standing_faults()
+
+
+@invariant("I3", "an exception counts what it hid")
+def hidden_alerts_are_counted() -> Iterator[str]:
+    yield from exception_integrity.miscounted()
+
+
 @invariant("I2", "a case key has one case that is not closed")
 def one_open_case_a_key() -> Iterator[str]:
     keys = Case.objects.not_closed().order_by().values("key").annotate(there=Count("pk"))

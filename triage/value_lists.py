@@ -190,6 +190,11 @@ def _person(actor: Actor) -> User:
     return actor.user
 
 
+def sha256_of(version: ValueListVersion) -> str:
+    """SHA-256 of what a version holds now."""
+    return _sha256(version.value_list, version.values, version.reason)
+
+
 def _sha256(value_list: ValueList, values: Sequence[str], reason: str) -> str:
     content = [value_list.name, value_list.type, list(values), reason]
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()

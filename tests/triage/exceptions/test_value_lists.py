@@ -12,6 +12,7 @@ from tests.factories.exceptions import PLAIN, active
 from tests.factories.rules import rule as make_rule
 from triage import value_lists
 from triage.errors import StaleEditError, TriageError
+from triage.exception_integrity import standing_faults
 from triage.models import Suppression, ValueListVersion
 from triage.routing import RoutingError, deliver_route
 
@@ -74,3 +75,14 @@ def test_a_list_in_use_stays_and_without_it_routing_waits(rule, analyst, lead):
     alert(rule, attack(AT), AT)
     with pytest.raises(RoutingError, match="'servers' has no active version"):
         deliver_route(None)
+
+
+def test_a_list_that_was_changed_behind_the_product_is_told(db, analyst, lead):
+    version = value_lists.draft_list("hosts", "keyword", ["a"], actor=analyst, reason="x")
+    version = value_lists.propose_list(version, actor=analyst, revision=version.revision)
+    version = value_lists.approve_list(version, actor=lead, seen_sha256=version.content_sha256)
+    assert list(standing_faults()) == []
+    ValueListVersion.objects.filter(pk=version.pk).update(values=["a", "b"])
+    assert list(standing_faults()) == [
+        "The value list hosts v1 is in force, and its values are not what was approved."
+    ]
