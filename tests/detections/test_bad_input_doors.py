@@ -1,4 +1,6 @@
-"""The same bad input through each door: a file's import, what a sender sends, a hunt. One rule, one answer."""
+"""The same bad input through each door, an import, a sender and a hunt: one rule, one answer."""
+
+# ruff: noqa: F811 -- fixtures of the door's tests
 
 import json
 

@@ -12,6 +12,7 @@ from detections.errors import StoreError
 from detections.stores.base import Appended, MappedEvent
 from detections.stores.embedded.encoding import encode
 from detections.stores.embedded.identities import IdentityIndex
+from detections.stores.embedded.json_leaves import Shape
 from detections.stores.embedded.manifest import ManifestMovedError, Segment
 from detections.stores.embedded.reader import Reader
 
@@ -42,6 +43,7 @@ class Appender:
     def __init__(self, reader: Reader, catalogue: Mapping[str, Field], clock: Callable[[], datetime]) -> None:
         self.reader, self.catalogue, self.clock = reader, catalogue, clock
         self.index = IdentityIndex(reader)
+        self.shape = Shape()
         self._lock = threading.Lock()
 
     def append(self, events: Sequence[MappedEvent], batch: str) -> Appended:
@@ -86,7 +88,7 @@ class Appender:
         if any(seen.get(field.name, field).type != field.type for field in draft.new_fields):
             self._discard(draft)
         if draft.written is None:
-            encoded = encode(draft.events, self.catalogue, seen)
+            encoded = encode(draft.events, self.catalogue, seen, self.shape)
             draft.written = self.reader.files.write(encoded, draft.batch)
             draft.new_fields = encoded.new_fields
         try:

@@ -16,7 +16,7 @@ from detections.errors import StoreError
 from detections.stores.base import MappedEvent
 from detections.stores.embedded import columns, fitting
 from detections.stores.embedded.documents import raw
-from detections.stores.embedded.json_leaves import ArrowLeaf, Leaf, leaves
+from detections.stores.embedded.json_leaves import ArrowLeaf, Leaf, Shape
 from detections.telemetry_kinds import kind_of
 
 # Beyond this many fields in a batch the rarest stay in the raw documents alone.
@@ -40,14 +40,18 @@ class Encoded:
 
 
 def encode(
-    events: Sequence[MappedEvent], catalogue: Mapping[str, Field], seen: Mapping[str, Field]
+    events: Sequence[MappedEvent],
+    catalogue: Mapping[str, Field],
+    seen: Mapping[str, Field],
+    shape: Shape | None = None,
 ) -> Encoded:
     """Lay a batch out in columns.
 
-    catalogue: declared fields. seen: registered ones. Raises StoreError for an event without a time.
+    catalogue: declared fields. seen: registered ones. shape: of earlier batches; it learns. Raises StoreError
+    for an event without a time.
     """
     texts = [event.text or raw(event.document) for event in events]
-    gathered = leaves(texts, _doubles(catalogue, seen))
+    gathered = (shape or Shape()).leaves(texts, _doubles(catalogue, seen))
     fields, new = _fields(gathered, catalogue, seen)
     times, created = _times(events, gathered), _created(gathered, len(events))
     table = _metadata(events, _kinds(events, gathered))

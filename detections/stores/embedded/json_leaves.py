@@ -6,7 +6,7 @@ otherwise than `flattening` walks it, is parsed and walked, so that both give th
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from operator import itemgetter
 from typing import Any
 
@@ -17,8 +17,9 @@ import pyarrow.json as pj
 from detections.stores.embedded import flattening
 from detections.stores.embedded.flattening import Gathered
 
-# Each field of a piece takes room for each of its rows, and names are the sender's: this bounds both.
-PIECE_ROWS, PIECE_BYTES, PIECE_FIELDS = 256, 512 * 1024, 2_000
+PIECE_ROWS, PIECE_BYTES = 256, 512 * 1024
+# Each field takes room for each row of a piece, and names are the sender's.
+PIECE_FIELDS, MOST_FIELDS = 1_000, 2_000
 _MAX_DEPTH = 20
 # A column of a piece, as long as the piece.
 Leaves = dict[str, pa.Array]
@@ -83,22 +84,65 @@ class ArrowLeaf:
 Leaf = Gathered | ArrowLeaf
 
 
-def leaves(texts: Sequence[str], doubles: Set[str]) -> dict[str, Leaf]:
-    """The leaf fields of documents by dotted name, as `flattening.leaves` gives them.
+class Shape:
+    """The fields that documents have had, with Arrow's types: what it reads next is declared.
 
-    doubles: the fields whose whole numbers may be read as floating ones.
+    Arrow's memory and time grow with rows times fields, so a piece with a new field is walked before that is
+    declared, and nobody can make Arrow read more fields than these.
     """
-    parts: dict[str, list[tuple[int, pa.Array | Gathered]]] = {}
-    start = 0
-    for piece in _pieces(texts):
+
+    def __init__(self) -> None:
+        self.schema = pa.schema([])
+
+    def leaves(self, texts: Sequence[str], doubles: Set[str]) -> dict[str, Leaf]:
+        """The leaf fields of documents by dotted name, as `flattening.leaves` gives them.
+
+        doubles: the fields whose whole numbers may be read as floating ones.
+        """
+        parts: dict[str, list[tuple[int, pa.Array | Gathered]]] = {}
+        start = 0
+        for piece in _pieces(texts):
+            for name, held in self._read(piece, doubles).items():
+                parts.setdefault(name, []).append((start, held))
+            start += len(piece)
+        return {name: _joined(name, held) for name, held in parts.items()}
+
+    def _read(self, piece: Sequence[str], doubles: Set[str]) -> Mapping[str, pa.Array | Gathered]:
+        content = "\n".join(piece).encode(errors="surrogatepass")
         try:
-            found: Mapping[str, pa.Array | Gathered] = _read(piece, doubles)
-        except (_IrregularError, pa.ArrowException, UnicodeEncodeError):
-            found = flattening.leaves([json.loads(text) for text in piece])
-        for name, held in found.items():
-            parts.setdefault(name, []).append((start, held))
-        start += len(piece)
-    return {name: _joined(name, held) for name, held in parts.items()}
+            return _columns(_table(content, self.schema, "error"), len(piece), doubles)
+        except _IrregularError:
+            return _walked(piece)
+        except pa.ArrowException:
+            found = _walked(piece)
+        if _is_narrow(found, content):
+            self._learn(content)
+        try:
+            return _columns(_table(content, self.schema, "error"), len(piece), doubles)
+        except (_IrregularError, pa.ArrowException):
+            return found
+
+    def _learn(self, content: bytes) -> None:
+        """Declare the fields of a piece; all anew if they have become many."""
+        try:
+            found = _table(content, pa.schema(_typed(self.schema)), "infer").schema
+        except pa.ArrowException:
+            return
+        # A text that looks like a time would lose its spelling.
+        self.schema = pa.schema([_as_text(entry) for entry in found])
+        if _count(self.schema) > MOST_FIELDS:
+            self.schema = pa.schema([])
+
+
+def _walked(piece: Iterable[str]) -> dict[str, Gathered]:
+    # Not orjson: it turns integers past 64 bits into floats.
+    return flattening.leaves([json.loads(text) for text in piece])
+
+
+def _is_narrow(found: Mapping[str, Gathered], content: bytes) -> bool:
+    """Whether a piece has few fields, also of those without a value, which only its colons tell."""
+    values = sum(map(len, found.values()))
+    return len(found) <= PIECE_FIELDS and content.count(b":") <= 4 * values
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -126,38 +170,31 @@ def _joined(name: str, held: Sequence[tuple[int, pa.Array | Gathered]]) -> Leaf:
     return walked
 
 
-def _read(piece: Sequence[str], doubles: Set[str]) -> Leaves:
-    content = "\n".join(piece).encode()
-    table = _table(content, None)
-    if any(map(_has_times, table.schema)):
-        # Texts that look like times lose their spelling unless they are declared as texts.
-        table = _table(content, pa.schema([_as_text(entry) for entry in table.schema]))
-    if table.num_rows != len(piece):
+def _columns(table: pa.Table, rows: int, doubles: Set[str]) -> Leaves:
+    """The leaves of a table of so many documents. Raises _IrregularError where they have to be walked."""
+    if table.num_rows != rows:
         raise _IrregularError
     found: Leaves = {}
     for entry, column in zip(table.schema, table.columns, strict=True):
         _gather(found, entry.name, column.combine_chunks(), 0)
-    if len(found) > PIECE_FIELDS:
-        raise _IrregularError
-    if any(
-        pa.types.is_floating(_item(values.type)) and name not in doubles for name, values in found.items()
-    ):
+    floating = {name for name, values in found.items() if pa.types.is_floating(_item(values.type))}
+    if floating - doubles:
         raise _IrregularError
     return found
 
 
-def _table(content: bytes, schema: pa.Schema | None) -> pa.Table:
+def _table(content: bytes, schema: pa.Schema, unexpected: str) -> pa.Table:
     return pj.read_json(
         io.BytesIO(content),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
-        parse_options=pj.ParseOptions(explicit_schema=schema),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
     )
 
 
 def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
     """Add the leaves below a column. Raises _IrregularError for what has to be walked."""
     kind = values.type
-    if pa.types.is_null(kind):
+    if pa.types.is_null(kind) or values.null_count == len(values):
         return
     if pa.types.is_struct(kind):
         if depth > _MAX_DEPTH or any(not entry.name for entry in kind):
@@ -175,8 +212,7 @@ def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
             raise _IrregularError
     if name in found or not name:
         raise _IrregularError
-    if values.null_count < len(values):
-        found[name] = values
+    found[name] = values
 
 
 def _only_ones(lists: pa.Array) -> pa.Array:
@@ -192,11 +228,17 @@ def _item(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_list(kind) else kind
 
 
-def _has_times(entry: pa.Field) -> bool:
-    kind = entry.type
-    if pa.types.is_list(kind):
-        return _has_times(kind.value_field)
-    return any(map(_has_times, kind)) if pa.types.is_struct(kind) else bool(pa.types.is_timestamp(kind))
+def _typed(entries: Iterable[pa.Field]) -> Iterator[pa.Field]:
+    """The entries without what was never more than null."""
+    for entry in entries:
+        if pa.types.is_struct(entry.type):
+            yield entry.with_type(pa.struct(list(_typed(entry.type))))
+        elif not pa.types.is_null(_item(entry.type)):
+            yield entry
+
+
+def _count(entries: Iterable[pa.Field]) -> int:
+    return sum(_count(entry.type) if pa.types.is_struct(entry.type) else 1 for entry in entries)
 
 
 def _as_text(entry: pa.Field) -> pa.Field:
