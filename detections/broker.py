@@ -61,7 +61,7 @@ def waiting() -> int | None:
         else redis.Redis.from_url(url, **patience)
     )
     try:
-        return int(cast("int", client.llen(current_app.conf.task_default_queue)))
+        return cast("int", client.llen(current_app.conf.task_default_queue))
     except redis.RedisError:
         return None
     finally:
