@@ -50,7 +50,7 @@ def nudge(name: str) -> None:
 
 
 def waiting() -> int | None:
-    """How many messages the broker holds; None where it does not say so within two seconds."""
+    """How many messages wait in the broker; None where it does not say so within two seconds."""
     url = str(current_app.conf.broker_url or "")
     if not url.startswith("redis"):
         return None
@@ -61,7 +61,7 @@ def waiting() -> int | None:
         else redis.Redis.from_url(url, **patience)
     )
     try:
-        return cast("int", client.llen(current_app.conf.task_default_queue))
+        return int(client.llen(current_app.conf.task_default_queue))
     except redis.RedisError:
         return None
     finally:
