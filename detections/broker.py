@@ -50,7 +50,7 @@ def nudge(name: str) -> None:
 
 
 def waiting() -> int | None:
-    """How many messages the broker holds; None where it does not say so within two seconds."""
+    """How many messages wait in the broker; None where it does not say so within two seconds."""
     url = str(current_app.conf.broker_url or "")
     if not url.startswith("redis"):
         return None

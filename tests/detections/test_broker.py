@@ -1,11 +1,15 @@
 """Nudges: a broker that is gone never breaks or holds up the caller."""
 
+import subprocess
 import threading
 import time
 
 import pytest
+import redis
 
+from config import programs
 from detections import broker
+from tests.instance import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +52,20 @@ def test_a_broker_that_hangs_holds_the_caller_for_a_second_at_most(monkeypatch):
     took = time.monotonic() - began
     over.set()
     assert took < 2.5
+
+
+def test_the_messages_that_wait_are_counted_and_a_dead_broker_is_no_answer(tmp_path_factory, monkeypatch):
+    path = tmp_path_factory.mktemp("b") / "s"
+    monkeypatch.setattr(broker.current_app.conf, "broker_url", f"redis+socket://{path}")
+    assert broker.waiting() is None
+    command = [str(part) for part in programs.broker(path).command]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: programs._answers_ping(path), "the broker answers", seconds=15)
+        assert broker.waiting() == 0
+        redis.Redis(unix_socket_path=str(path)).rpush("celery", "one", "two")
+        assert broker.waiting() == 2
+    finally:
+        server.kill()
+        server.wait()
+    assert broker.waiting() is None
