@@ -60,7 +60,6 @@ class RuleAdmin(RuleBase):
     list_display = [
         "name",
         "severity",
-        "type",
         "enabled",
         "runs_every",
         "look_back",
