@@ -31,7 +31,7 @@ QUERIES = [
     'process where process.name == "mshta.exe" and process.args : "-Embedding"',
     'process where process.name in~ ("MSHTA.EXE", "powershell.exe")',
     'process where process.executable like~ "c:\\\\windows\\\\*\\\\mshta.exe"',
-    'process where process.name regex~ "(mshta|whoami)[.]exe"',
+    'process where process.name regex~ "(mshta|whoami).exe"',
     'process where startsWith~(process.name, "MSH") and length(process.name) == 9',
     'network where cidrMatch(destination.ip, "203.0.113.0/24")',
     "network where not destination.port < 1024 and ?acme.absent == null",
@@ -127,7 +127,7 @@ def test_eql_finds_the_same_matches(stores, text):
     """Of a cluster that has EQL this is parity; before one that has none, of the way there and back."""
     cluster, embedded, documents = stores
     mine = f'host.id : "{documents[0]["host"]["id"].split("-", 1)[0]}-*"'
-    narrowed = re.sub(r" where (.*?)(?=\]|$)", rf" where {mine} and (\1)", text)
+    narrowed = re.sub(r" where ((?:(?! \| |\]).)+)", rf" where {mine} and (\1)", text)
     window = moments(documents)
     region = Region(window.start - timedelta(seconds=1), window.end, 1, 1)
     query = parse(narrowed)
