@@ -80,3 +80,18 @@ def test_only_filters_that_spell_a_kind_are_told_by_tallies():
     assert asked_kind(spelt) == (kind, "h1")
     assert asked_kind(Filters(((Clause("host.id", values=("h1",)),),))) is None
     assert asked_kind(Filters(spelt.groups[:1])) is None
+
+
+def test_an_event_that_two_alternatives_find_is_found_once(fill):
+    store = fill([[(0, "h1", "process"), (1, "h2", "process"), (2, "h1", "file")]], most=1000)
+    either = Filters(
+        (
+            (Clause("event.dataset", values=("test.process",)),),
+            (Clause("event.dataset", values=("test.process",)), Clause("host.id", values=("h1",))),
+            (Clause("event.dataset", values=("test.file",)),),
+        )
+    )
+    window = Window(T0, T0 + timedelta(minutes=2))
+    page = store.search(either, window, limit=2)
+    assert ([event.identity for event in page.events], page.total) == ([f"{n:064x}" for n in (1, 2)], 3)
+    assert store.search(either, window, limit=10).total == 3
