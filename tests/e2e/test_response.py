@@ -18,7 +18,7 @@ from tests.e2e.test_demo import ATTACKER, open_case, pin_a_fact, wait_for_pivots
 from tests.factories.receivers import Kibana, Receiver
 from tests.instance import Instance, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 FEED_TOKEN = "f" * 40
 DOMAIN = "cdn-assets-sync.example"
 SECOND = "hr-ws-0220"
@@ -77,7 +77,7 @@ def state(instance, kind):
 
 
 def is_done(instance, kind, wanted="succeeded"):
-    wait_for(lambda: state(instance, kind) == f"['{wanted}']", f"{kind} is {wanted}", seconds=90)
+    wait_for(lambda: state(instance, kind) == f"['{wanted}']", f"{kind} is {wanted}", seconds=240)
 
 
 def line(page, label):
@@ -130,7 +130,7 @@ def the_evidence_is_preserved_at_one_click(page):
     """And the page says so by itself."""
     expect(page.get_by_text("Preserve the evidence first").first).to_be_visible()
     line(page, "Export the case with its evidence").get_by_role("button").click()
-    expect(page.get_by_text(re.compile(r"pack-1\.zip is made: \d+ of \d+"))).to_be_visible(timeout=90_000)
+    expect(page.get_by_text(re.compile(r"pack-1\.zip is made: \d+ of \d+"))).to_be_visible(timeout=240_000)
     expect(page.get_by_text("Preserve the evidence first")).to_have_count(0)
 
 
@@ -142,7 +142,7 @@ def the_second_host_is_found_and_taken_up(page, case):
     expect(line(page, "Delete the identified files").get_by_role("link", name="Request")).to_have_count(0)
     line(page, "Search other hosts for the source").get_by_role("button").click()
     expect(page.get_by_text(re.compile(r"^\s*Search 1: \d+ other hosts of \d+"))).to_be_visible(
-        timeout=90_000
+        timeout=240_000
     )
     expect(waits).to_have_count(0)
     page.goto(f"{case}/scope/?run=1")
@@ -173,8 +173,8 @@ def close(page, case):
 def the_pack_proves_itself(page, answered, case, folder):
     page.goto(f"{case}/report/")
     page.get_by_role("button", name="Preserve and make a pack").click()
-    with page.expect_download(timeout=90_000) as download:
-        page.get_by_role("link", name=re.compile(r"pack-2\.zip")).click(timeout=90_000)
+    with page.expect_download(timeout=240_000) as download:
+        page.get_by_role("link", name=re.compile(r"pack-2\.zip")).click(timeout=240_000)
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     with zipfile.ZipFile(path) as archive:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from triage.enums import CheckOutcome
+from triage.enums import ActionState, CheckOutcome
 from triage.models import Case, ResponseAction
 from triage.response_conditions import Condition
 from triage.response_results import is_for_people
@@ -41,6 +41,18 @@ def action_pill(state: str, text: str = "") -> SafeString:
     tone, glyph = _LOOK.get(state, ("neutral", "open"))
     css = "spin" if state == "running" else ""
     return format_html('<span class="pill s-{}">{}{}</span>', tone, icon(glyph, css), text or words(state))
+
+
+@register.simple_tag
+def containment_pill(action: ResponseAction) -> SafeString:
+    """The state of an action; of a containment that was done, whether it is in force."""
+    if action.state != ActionState.SUCCEEDED or not action.is_containment or action.undoes_id is not None:
+        return action_pill(action.state)
+    return (
+        action_pill("broken", "Broken")
+        if action.proof == CheckOutcome.BROKEN
+        else action_pill("holding", "In force")
+    )
 
 
 @register.simple_tag
