@@ -45,7 +45,7 @@ def miscounted() -> Iterator[str]:
     there = Count("suppressions", filter=Q(suppressions__is_retroactive=False))
     rows = ExceptionVersion.objects.order_by().annotate(there=there).exclude(there=F("hits"))
     for version in rows.select_related("item"):
-        yield f"{version.label} counts {version.hits} hits, and hid {version.there} alerts."
+        yield f"{version.label} counts {version.hits} hits, and hid another number of alerts."
 
 
 def _unapproved(version: ExceptionVersion) -> str:
