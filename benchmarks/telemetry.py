@@ -176,56 +176,71 @@ class Telemetry:
         return document
 
     def _detail(self, document: dict[str, Any], kind: str, host: str, parent: dict[str, Any]) -> None:
-        chance, option = self.chance, self.chance.randrange(10_000)
+        option = self.chance.randrange(10_000)
         if kind in {"process", "end"}:
             document["process"]["parent"] = {
                 key: parent[key] for key in ("name", "entity_id", "pid", "executable", "command_line", "args")
             }
         elif kind == "network":
-            document["network"] = {
-                "direction": "ingress" if option % 4 == 0 else "egress",
-                "transport": "tcp",
-                "type": "ipv4",
-                "bytes": option * 13,
-            }
-            document["source"] = {
-                "ip": f"10.20.{int(host) % 250}.7",
-                "port": 49_152 + option,
-                "bytes": option,
-            }
-            document["destination"] = {
-                "ip": f"203.0.{option % 113}.{option % 250}",
-                "bytes": option * 12,
-                "port": (443, 443, 80, 8080, 445, 5985, 50_000)[option % 7],
-            }
+            document |= connection(host, option)
         elif kind == "dns":
-            site = self.sites.pick(chance)
-            document["dns"] = {
-                "question": {"name": site, "type": "A"},
-                "resolved_ip": [f"203.0.113.{option % 250}"],
-                "Ext": {"status": 0},
-            }
+            document["dns"] = lookup(self.sites.pick(self.chance), option)
         elif kind in {"file", "library"}:
-            ending = "dll" if kind == "library" else ENDINGS[option % 10]
-            folder = FOLDERS[option % 6].format(user=document["user"]["name"])
-            name = f"f{option % 2500}.{ending}"
-            key = "dll" if kind == "library" else "file"
-            document[key] = {
-                "name": name,
-                "path": f"{folder}\\{name}",
-                "extension": ending,
-                "size": option * 7,
-                "hash": {"sha256": hash_of(name)},
-            }
+            document["dll" if kind == "library" else "file"] = file_of(document["user"]["name"], kind, option)
         elif kind == "registry":
-            path = KEYS[option % 3].format(n=option % 700, sid=document["user"]["id"])
-            document["registry"] = {
-                "path": path,
-                "key": path.rpartition("\\")[0],
-                "hive": path[:4],
-                "value": path.rpartition("\\")[2],
-                "data": {"strings": [f"value {option}"], "type": "REG_SZ"},
-            }
+            document["registry"] = value_of(document["user"]["id"], option)
+
+
+def connection(host: str, option: int) -> dict[str, Any]:
+    return {
+        "network": {
+            "direction": "ingress" if option % 4 == 0 else "egress",
+            "transport": "tcp",
+            "type": "ipv4",
+            "bytes": option * 13,
+        },
+        "source": {
+            "ip": f"10.20.{int(host) % 250}.7",
+            "port": 49_152 + option,
+            "bytes": option,
+        },
+        "destination": {
+            "ip": f"203.0.{option % 113}.{option % 250}",
+            "bytes": option * 12,
+            "port": (443, 443, 80, 8080, 445, 5985, 50_000)[option % 7],
+        },
+    }
+
+
+def lookup(site: str, option: int) -> dict[str, Any]:
+    return {
+        "question": {"name": site, "type": "A"},
+        "resolved_ip": [f"203.0.113.{option % 250}"],
+        "Ext": {"status": 0},
+    }
+
+
+def file_of(user: str, kind: str, option: int) -> dict[str, Any]:
+    ending = "dll" if kind == "library" else ENDINGS[option % 10]
+    name = f"f{option % 2500}.{ending}"
+    return {
+        "name": name,
+        "path": f"{FOLDERS[option % 6].format(user=user)}\\{name}",
+        "extension": ending,
+        "size": option * 7,
+        "hash": {"sha256": hash_of(name)},
+    }
+
+
+def value_of(user_id: str, option: int) -> dict[str, Any]:
+    path = KEYS[option % 3].format(n=option % 700, sid=user_id)
+    return {
+        "path": path,
+        "key": path.rpartition("\\")[0],
+        "hive": path[:4],
+        "value": path.rpartition("\\")[2],
+        "data": {"strings": [f"value {option}"], "type": "REG_SZ"},
+    }
 
 
 def hash_of(text: str) -> str:
