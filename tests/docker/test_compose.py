@@ -38,7 +38,7 @@ def test_the_compose_file_keeps_to_the_published_schema():
 
 
 def test_the_dockerfile_passes_its_linter():
-    linter = shutil.which("hadolint") or shutil.which(str(Path(sys.executable).parent / "hadolint"))
+    linter = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if linter is None:
         pytest.skip("hadolint is not installed")
     checked = run(linter, str(DOCKER / "Dockerfile"))
