@@ -6,6 +6,7 @@ The beat entry mirrors the rule and is written here alone, in the transaction of
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -96,27 +97,27 @@ def change_schedule(
     }
     with transaction.atomic():
         rule = Rule.objects.select_for_update().get(pk=rule.pk)
-        changed = {
-            name: value
-            for name, value in wanted.items()
-            if value is not None and value != getattr(rule, name)
-        }
-        before = {name: getattr(rule, name) for name in changed}
-        for name, value in changed.items():
-            setattr(rule, name, value)
-        refuse_schedule(rule.interval_seconds, rule.lookback_seconds)
-        if not changed:
-            return rule
-        _save(rule, *changed)
-        journal.record(
-            f"rule:{rule.pk}",
-            "schedule_changed",
-            actor=actor,
-            before=_said(before),
-            after=_said(changed),
-            data={"before": before, "after": changed},
-        )
+        _change(rule, {name: value for name, value in wanted.items() if value is not None}, actor)
     return rule
+
+
+def _change(rule: Rule, wanted: dict[str, Any], actor: Actor) -> None:
+    changed = {name: value for name, value in wanted.items() if value != getattr(rule, name)}
+    before = {name: getattr(rule, name) for name in changed}
+    for name, value in changed.items():
+        setattr(rule, name, value)
+    refuse_schedule(rule.interval_seconds, rule.lookback_seconds)
+    if not changed:
+        return
+    _save(rule, *changed)
+    journal.record(
+        f"rule:{rule.pk}",
+        "schedule_changed",
+        actor=actor,
+        before=_said(before),
+        after=_said(changed),
+        data={"before": before, "after": changed},
+    )
 
 
 def refuse_schedule(interval_seconds: int, lookback_seconds: int) -> None:

@@ -1,6 +1,28 @@
 """Set-up of the triage app."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
+
+# Importing these registers what they do: kinds of work of the outbox, invariants, what the inbox of approvals
+# lists, what a response action is.
+_REGISTERING = (
+    "exception_backtests",
+    "exception_pending",
+    "exception_reviews",
+    "exception_watch",
+    "holds",
+    "invariants",
+    "pivots",
+    "preserving",
+    "response_checks",
+    "response_evidence",
+    "response_invariants",
+    "response_pending",
+    "response_running",
+    "scoping",
+    "watching",
+)
 
 
 class TriageConfig(AppConfig):
@@ -8,38 +30,17 @@ class TriageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from detections import outbox
         from detections.signals import (
             alerts_superseded,
             alerts_upgraded,
             overlay_offered,
             rule_version_stored,
         )
-        from triage import (
-            exception_backtests,
-            exception_pending,
-            exception_reviews,
-            exception_watch,
-            guide_versions,
-            holds,
-            invariants,
-            outside_status,
-            overlay_proposals,
-            pivots,
-            preserving,
-            response_checks,
-            response_evidence,
-            response_invariants,
-            response_kinds,
-            response_pending,
-            response_running,
-            roles,
-            routing,
-            scoping,
-            watching,
-        )
+        from triage import guide_versions, outside_status, overlay_proposals, response_kinds, roles, routing
         from triage.signals import case_moved
 
+        for name in _REGISTERING:
+            import_module(f"triage.{name}")
         roles.connect(self)
         response_kinds.connect(self)
         rule_version_stored.connect(guide_versions.on_rule_version_stored, dispatch_uid="pin_guide")
@@ -47,17 +48,3 @@ class TriageConfig(AppConfig):
         alerts_upgraded.connect(routing.on_alerts_upgraded, dispatch_uid="upgrade_cases")
         alerts_superseded.connect(routing.on_alerts_superseded, dispatch_uid="superseded_cases")
         case_moved.connect(outside_status.on_case_moved, dispatch_uid="write_alert_status")
-        # Importing them has registered what they do.
-        assert holds.__name__
-        assert invariants.__name__
-        assert exception_backtests.__name__
-        assert exception_pending.__name__
-        assert exception_reviews.__name__
-        assert response_pending.__name__
-        assert response_evidence.__name__
-        assert response_invariants.__name__
-        assert watching.__name__
-        assert {response_running.RUN, response_running.ASK, response_checks.CHECK} <= outbox.kinds()
-        assert exception_watch.__name__
-        assert {pivots.RUN, pivots.REFILL, routing.KIND} <= outbox.kinds()
-        assert {preserving.KIND, scoping.KIND} <= outbox.kinds()

@@ -50,22 +50,27 @@ def add_confirmation(
             recorded_by=actor.user,
             attachment=attachment,
         )
-        journal.record(
-            row,
-            "confirmation_added",
-            actor=actor,
-            subject=f"{made.get_kind_display()} {made.reference}",
-            reason=made.statement,
-            data={
-                "confirmation": made.pk,
-                "confirmed_by": made.confirmed_by,
-                "confirmed_at": confirmed_at,
-                **({"attachment": attachment.pk, "sha256": attachment.sha256} if attachment else {}),
-            },
-        )
+        _write(made, actor)
         row.last_activity_at = timezone.now()
         row.save(update_fields=["last_activity_at"])
     return made
+
+
+def _write(made: Confirmation, actor: Actor) -> None:
+    file = made.attachment
+    journal.record(
+        made.case,
+        "confirmation_added",
+        actor=actor,
+        subject=f"{made.get_kind_display()} {made.reference}",
+        reason=made.statement,
+        data={
+            "confirmation": made.pk,
+            "confirmed_by": made.confirmed_by,
+            "confirmed_at": made.confirmed_at,
+            **({"attachment": file.pk, "sha256": file.sha256} if file else {}),
+        },
+    )
 
 
 def _lacking(

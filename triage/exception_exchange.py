@@ -5,7 +5,7 @@ differently is said with each draft; what Kibana can't say is refused by the exp
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -394,9 +394,3 @@ def _closing(lists: int, items: int) -> dict[str, Any]:
 
 def _line(values: Any) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-
-
-def lines_of(content: bytes) -> Iterator[str]:
-    """The lines of a file. Not splitlines: JSON may hold U+2028, which ends no line here."""
-    for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        yield line.decode(errors="replace")

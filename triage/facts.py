@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 from django.db.models import Min, Q, QuerySet
 from django.utils.dateparse import parse_datetime
@@ -19,6 +18,7 @@ from triage.checks import is_alert
 from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
 from triage.models import Asset, Case, EventSummary, PivotRun
 from triage.pivot_search import first_documents
+from triage.techniques import Technique, techniques_of
 
 MOST_RELATED = 10
 MOST_VALUES = 20
@@ -88,14 +88,6 @@ class Reached:
     ip: str
     port: str
     names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Technique:
-    id: str
-    name: str
-    reference: str
-    tactic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +162,7 @@ def case_facts(case: Case, *, actor: Actor, runs: Sequence[PivotRun] | None = No
         remote=RemoteFacts(*remote, _asset(assets, address=remote[0])) if remote else None,
         reached=reached,
         dns_names=names,
-        techniques=_techniques(case),
+        techniques=techniques_of(case),
         notes=tuple(_notes(alert, documents)) if alert else (),
         time_basis_note=_basis_note(case, documents),
         missing_fields=tuple(_missing(documents)),
@@ -308,24 +300,6 @@ def _earliest(seen: "QuerySet[EventSummary]", column: str) -> list[str]:
 
 
 # -- rule, time, relations
-
-
-def _techniques(case: Case) -> tuple[Technique, ...]:
-    """The most exact techniques of the rule's ATT&CK mapping, each once."""
-    found: dict[str, Technique] = {}
-    for threat in case.rule_version.threat if case.rule_version else []:
-        tactic = ecs.text(threat, "tactic.name")
-        for technique in _list(threat, "technique"):
-            for one in _list(technique, "subtechnique") or [technique]:
-                if key := str(one.get("id", "")):
-                    made = Technique(key, str(one.get("name", "")), str(one.get("reference", "")), tactic)
-                    found.setdefault(key, made)
-    return tuple(found.values())
-
-
-def _list(entry: Any, key: str) -> list[dict[str, Any]]:
-    value = entry.get(key) if isinstance(entry, dict) else None
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _basis_note(case: Case, documents: Sequence[Document]) -> str:

@@ -1,6 +1,6 @@
 """Entries of Kibana's items <-> entries here. What has no counterpart is refused with the reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,3 +104,9 @@ def _written(entry: Entry, list_types: Mapping[str, str], *, is_inner: bool = Fa
     if len(entry.values) > 1:
         return {**made, "type": "match_any", "value": list(entry.values)}
     return {**made, "type": "match", "value": entry.values[0]}
+
+
+def lines_of(content: bytes) -> Iterator[str]:
+    """The lines of a file. Not splitlines: JSON may hold U+2028, which ends no line here."""
+    for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        yield line.decode(errors="replace")

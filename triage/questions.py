@@ -138,6 +138,7 @@ def _store(
         [Citation(answer=answer, evidence=row) for row in evidence]
         + [Citation(answer=answer, confirmation=row) for row in confirmations]
     )
+    cited = {"evidence": [row.pk for row in evidence], "confirmations": [row.pk for row in confirmations]}
     journal.record(
         case,
         "question_answered",
@@ -146,13 +147,7 @@ def _store(
         before=before,
         after=state,
         reason=rationale,
-        data={
-            "question": question.key,
-            "answer": answer.pk,
-            "evidence": [row.pk for row in evidence],
-            "confirmations": [row.pk for row in confirmations],
-            "fields": fields,
-        },
+        data={"question": question.key, "answer": answer.pk, "fields": fields, **cited},
     )
     Draft.objects.filter(question=question, author=actor.user).delete()
     case.has_new_evidence = case.questions.filter(has_new_evidence=True).exists()

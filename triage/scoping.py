@@ -79,35 +79,34 @@ def ask(
     window = _window(case, before, after)
     observables.collect(case)
     chosen = _chosen(case, keys)
-    searched = [one.key for one in chosen]
     with transaction.atomic():
         held = cases.locked(case.pk)
         if since is not None and (standing := _standing(held, since)) is not None:
             return standing
         if ScopeRun.objects.filter(case=held).under_way().exists():
             raise TriageError("A search of other hosts is under way. Wait for its result, then ask again.")
-        run = ScopeRun.objects.create(
-            case=held,
-            number=held.scope_runs.count() + 1,
-            window_start=window.start,
-            window_end=window.end,
-            asked_by=actor.user,
-            asked_at=timezone.now(),
-        )
-        ScopeColumn.objects.bulk_create(_column(run, at, one) for at, one in enumerate(chosen, start=1))
-        outbox.put(KIND, f"{KIND}:{run.pk}", run.pk)
-        journal.record(
-            held,
-            "scope_asked",
-            actor=actor,
-            subject=f"{len(chosen)} {'indicator' if len(chosen) == 1 else 'indicators'}",
-            data={
-                "scope": run.pk,
-                "from": window.start,
-                "to": window.end,
-                "keys": searched,
-            },
-        )
+        return _opened(held, chosen, window, actor)
+
+
+def _opened(case: Case, chosen: Sequence[Indicator], window: Window, actor: Actor) -> ScopeRun:
+    run = ScopeRun.objects.create(
+        case=case,
+        number=case.scope_runs.count() + 1,
+        window_start=window.start,
+        window_end=window.end,
+        asked_by=actor.user,
+        asked_at=timezone.now(),
+    )
+    ScopeColumn.objects.bulk_create(_column(run, at, one) for at, one in enumerate(chosen, start=1))
+    outbox.put(KIND, f"{KIND}:{run.pk}", run.pk)
+    keys = [one.key for one in chosen]
+    journal.record(
+        case,
+        "scope_asked",
+        actor=actor,
+        subject=f"{len(keys)} {'indicator' if len(keys) == 1 else 'indicators'}",
+        data={"scope": run.pk, "from": window.start, "to": window.end, "keys": keys},
+    )
     return run
 
 

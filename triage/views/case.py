@@ -1,5 +1,7 @@
 """A case as a whole: assign, evidence, journal, close."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -69,36 +71,22 @@ def case_journal(request: Asked, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def case_close(request: Asked, pk: int) -> HttpResponse:
     shown = load(request, pk)
-    is_sent = request.method == "POST"
-    form = CloseForm(request.POST if is_sent else None)
+    form = CloseForm(request.POST if request.method == "POST" else None)
     refusals: list[str] = []
-    status = 200
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
+    status = 422 if form.is_bound else 200
+    if form.is_bound and form.is_valid():
         try:
-            closed = cases.close_case(
-                shown,
-                disposition=given["disposition"],
-                rationale=given["rationale"],
-                actor=request.actor,
-                version=given["version"],
-                duplicate_of=_other(request, given["duplicate_of"]),
-                escalated_to=given["escalated_to"],
-                preserved=given["preserved"],
-                override=given["override"],
-            )
+            closed = _close(request, shown, form.cleaned_data)
         except GateClosedError as refused:
-            refusals, status = refused.blocks, 422
+            refusals = refused.blocks
         except StaleEditError as refused:
             refusals, status = [str(refused)], 409
         except TriageError as refused:
-            refusals, status = [str(refused)], 422
+            refusals = [str(refused)]
         else:
             label = closed.get_disposition_display().lower()
             messages.success(request, f"{closed.number} is closed as {label}.")
             return redirect("case", pk)
-    elif form.is_bound:
-        status = 422
     fresh = CasePage(load(request, pk), request.actor)
     context = {
         **fresh.context("close"),
@@ -113,6 +101,20 @@ def case_close(request: Asked, pk: int) -> HttpResponse:
         "question_keys": {question.key: question.position for question in fresh.questions},
     }
     return render(request, "cases/close.html", context, status=status)
+
+
+def _close(request: Asked, case: Case, given: dict[str, Any]) -> Case:
+    return cases.close_case(
+        case,
+        disposition=given["disposition"],
+        rationale=given["rationale"],
+        actor=request.actor,
+        version=given["version"],
+        duplicate_of=_other(request, given["duplicate_of"]),
+        escalated_to=given["escalated_to"],
+        preserved=given["preserved"],
+        override=given["override"],
+    )
 
 
 def _other(request: Asked, number: int | None) -> Case | None:
