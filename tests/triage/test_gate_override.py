@@ -29,9 +29,11 @@ def test_it_is_kept_with_what_stood_in_the_way(make_case, lead, lin):
         ("gate_overridden", WHY),
     ]
     assert list(invariants.broken()) == []
+    gone = made.pk
     made.delete()
     assert list(invariants.broken()) == [
-        f"{case.number} is closed as benign with a question not lowered and no override."
+        f"{case.number}: override {gone} is in the journal and is not there.",
+        f"{case.number} is closed as benign with a question not lowered and no override.",
     ]
 
 

@@ -403,7 +403,7 @@ def test_an_export_of_kibana_becomes_drafts_and_says_what_differs(as_analyst, r1
 
 
 def test_what_can_be_said_in_kibana_is_told_before_it_is_downloaded(as_analyst, r1, analyst, lead):
-    active(r1, PLAIN[0], by=analyst, approver=lead)
+    plain = active(r1, PLAIN[0], by=analyst, approver=lead)
     active(r1, *PLAIN, by=analyst, approver=lead)
     told = as_analyst.get(reverse("exception_exchange"), {"look": 1, "rule": r1.pk}).content.decode()
     assert "1 written, 1 left out" in told
@@ -412,7 +412,7 @@ def test_what_can_be_said_in_kibana_is_told_before_it_is_downloaded(as_analyst, 
     assert file["Content-Disposition"].startswith('attachment; filename="exceptions-')
     assert [json.loads(line).get("item_id") for line in file.content.decode().splitlines()] == [
         None,
-        "casewright-EX-1",
+        f"casewright-{plain.item.number}",
         None,
     ]
 
