@@ -20,6 +20,8 @@ def pytest_configure(config):
     folder = Path(tempfile.mkdtemp(prefix="casewright-test-"))
     config.stash[DATA] = folder
     os.environ["CASEWRIGHT_DATA"] = str(folder)
+    # Playwright's loop runs in this thread as long as a browser is open, beside tests of the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     settings.DATA_DIR = folder
     settings.EVENTS_DIR = folder / "events"
     settings.UPLOADS_DIR = folder / "uploads"

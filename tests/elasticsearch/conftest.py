@@ -14,7 +14,8 @@ from detections.enums import RunTrigger
 from detections.eql.known import catalogue
 from detections.event_store import cluster_store
 from detections.stores.elasticsearch import Access, Cluster, Credential, ElasticsearchStore
-from tests.elasticsearch.events import fill, install_template
+from detections.stores.elasticsearch.streams import templates
+from tests.elasticsearch.events import admin, fill, install_template
 from tests.elasticsearch.front import Front
 from tests.elasticsearch.given import URL, Given
 from tests.elasticsearch.server import Server
@@ -33,6 +34,9 @@ def serve(version):
     try:
         running.start()
         install_template(running)
+        # A stream keeps the mapping that it was made with, and all tests share it.
+        for name, template in templates().items():
+            admin(running, "PUT", f"/_index_template/{name}", template)
         yield running
     finally:
         running.stop()

@@ -37,6 +37,10 @@ casewright_write:
   indices:
     - names: ["logs-casewright.alerts-*"]
       privileges: ["create_doc", "auto_configure"]
+casewright_write_back:
+  indices:
+    - names: ["logs-casewright.alerts-*"]
+      privileges: ["create_doc", "auto_configure"]
     - names: [".internal.alerts-security.alerts-*"]
       privileges: ["read", "write"]
 casewright_canary:
@@ -51,6 +55,7 @@ USERS = {
     "detect": "casewright_detect",
     "pivot": "casewright_pivot",
     "write": "casewright_write",
+    "write_back": "casewright_write_back",
     "canary": "casewright_canary",
     "nobody": "nothing",
 }

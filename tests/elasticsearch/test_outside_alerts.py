@@ -94,8 +94,12 @@ def security(server, front, settings):
     )
     settings.ELASTICSEARCH_CREDENTIALS = {
         access: {"api_key": "", "bearer": "", "user": access, "password": server.password}
-        for access in ("detect", "pivot", "write", "canary")
-    } | {"all": {"api_key": "", "bearer": "", "user": "", "password": ""}}
+        for access in ("detect", "pivot", "canary")
+    } | {
+        # Writing back needs rights that copies of alerts do not.
+        "write": {"api_key": "", "bearer": "", "user": "write_back", "password": server.password},
+        "all": {"api_key": "", "bearer": "", "user": "", "password": ""},
+    }
     return made
 
 
