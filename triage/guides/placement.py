@@ -13,7 +13,7 @@ from triage.guides.model import Guide
 from triage.guides.pivots import TOKEN
 
 LEFT_OVER = ""
-_LABEL = re.compile(r"^(?:Why|Focus|Hint|Range|Library|Implication)\s*:\s*")
+_LABEL = re.compile(r"^(?:why|focus|hint|range|library|implication)\s*:\s*")
 _INLINE = re.compile(r"!\{(?:investigate|osquery)\{")
 _MARKUP = re.compile(r"[*`_#|>~-]+")
 _SPACE = re.compile(r"\s+")
@@ -76,7 +76,7 @@ def _places(guide: Guide) -> Iterator[tuple[str, str]]:
 
 def _place(block: Block, places: list[tuple[str, str]]) -> str:
     """The first part that holds all of the block; else the parts that hold its lines; else none."""
-    pieces = [_plain(piece) for line in block.text.splitlines() for piece in _pieces(line)]
+    pieces = [_unlabelled(piece) for line in block.text.splitlines() for piece in _pieces(line)]
     pieces = [piece for piece in pieces if piece]
     if not pieces:
         return "pivot"
@@ -97,6 +97,10 @@ def _pieces(line: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """The words alone: no markup, label, token or break, so that two writings of one text compare equal."""
-    words = _SPACE.sub(" ", _MARKUP.sub(" ", TOKEN.sub(" ", text))).strip()
-    return _SPACE.sub(" ", _LABEL.sub("", words)).strip().rstrip(":").lower()
+    """The words alone: no markup, token or break, so that two writings of one text compare equal."""
+    return _SPACE.sub(" ", _MARKUP.sub(" ", TOKEN.sub(" ", text))).strip().lower()
+
+
+def _unlabelled(piece: str) -> str:
+    """The words of a piece without the label that the reader took off, and without the colon of a heading."""
+    return _LABEL.sub("", _plain(piece)).strip().rstrip(":")

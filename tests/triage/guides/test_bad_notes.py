@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detections.rule_files import load_rules
@@ -40,6 +40,7 @@ def mutated(note: str, chance: random.Random) -> str:
 
 @settings(deadline=None)
 @given(st.integers())
+@example(1702)
 def test_a_mutated_note_is_read_whole(seed):
     note = mutated(NOTE, random.Random(seed))
     left = [line.text for line in placed(note, parse_guide(note, [ENTRY])) if line.is_left_over]
