@@ -15,6 +15,8 @@ from detections.eql.patterns import ascii_fold
 from detections.eql.values import typed_values
 
 Bits = int
+# A test of the values of several fields of a row.
+Together = Callable[[Sequence[Sequence[Any]]], bool]
 # What one object may hold of wanted fields: the name of the field that ends here, and what is below.
 _Branch = tuple[str, dict[str, Any]]
 
@@ -160,10 +162,9 @@ class Rows:
         held = (row for row in rows_of(within) if _any_of(self.values(row, field), test, absent=absent))
         return bits_of([held], len(self))
 
-    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
-        """Those of the rows whose values of several fields, as a document, pass the test."""
-        names = [field.name for field in fields]
-        held = (row for row in rows_of(within) if test(_part(self.taken[row], names)))
+    def tested(self, fields: Sequence[Field], test: Together, within: Bits) -> Bits:
+        """Those of the rows whose typed values of several fields pass the test."""
+        held = (row for row in rows_of(within) if test([self.typed(row, field) for field in fields]))
         return bits_of([held], len(self))
 
     def typed(self, row: int, field: Field) -> list[Any]:
@@ -216,10 +217,6 @@ class Rows:
 
 def _any_of(values: list[Any], test: Callable[[Any], bool], *, absent: bool) -> bool:
     return any(map(test, values)) if values else absent
-
-
-def _part(taken: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: taken[name] for name in names if name in taken}
 
 
 def bits_of(groups: Iterable[Iterable[int]], width: int) -> Bits:

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detections.eql.ast import Dialect, Expression, FieldRef, Literal, Pattern
-from detections.eql.fields import Field
+from detections.eql.fields import Field, FieldType
 from detections.eql.patterns import ascii_fold
-from detections.hunt.rows import Bits, Column, Rows, bits_of, rows_of
+from detections.eql.values import conversion
+from detections.hunt.rows import Bits, Column, Rows, Together, bits_of, rows_of
 from detections.stores.embedded import columns
 
 # Loads physical columns of the window; those that no segment has are left out.
@@ -79,22 +80,20 @@ class WindowRows(Rows):
             found |= self.everything & ~column.present
         return found & within
 
-    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
+    def tested(self, fields: Sequence[Field], test: Together, within: Bits) -> Bits:
         """Rows with the same values are tested once."""
         rows = list(rows_of(within))
         held = [self.column(field).codes_at(rows) for field in fields]
-        if None in held:
+        if any(codes is None for codes in held):
             return super().tested(fields, test, within)
         groups: dict[tuple[Any, ...], list[int]] = {}
-        for row, codes in zip(
-            rows, zip(*(codes for codes in held if codes is not None), strict=True), strict=True
-        ):
+        for row, codes in zip(rows, zip(*(codes or () for codes in held), strict=True), strict=True):
             groups.setdefault(codes, []).append(row)
-        names = [field.name for field in fields]
+        values = [self.column(field).elements_of(field.type) for field in fields]
         passed = [
             same
-            for same in groups.values()
-            if test({name: self.taken[same[0]][name] for name in names if name in self.taken[same[0]]})
+            for codes, same in groups.items()
+            if test([of_code(code) for of_code, code in zip(values, codes, strict=True)])
         ]
         return bits_of(passed, len(self))
 
@@ -240,6 +239,17 @@ class WindowColumn(Column):
             return None
         found: list[Any] = self._parts[0].codes.take(pa.array(rows, pa.int64())).to_pylist()
         return found
+
+    def elements_of(self, kind: FieldType) -> Callable[[int | None], Sequence[Any]]:
+        """What gives the typed value, or nothing, that a code of `codes_at` stands for."""
+        distinct, convert = self._distinct[0] if self._distinct else [], conversion(kind)
+
+        def elements(code: int | None) -> Sequence[Any]:
+            value = None if code is None else distinct[code]
+            found = None if value is None else convert(value)
+            return () if found is None else (found,)
+
+        return elements
 
     def values_in(self, rows: Bits) -> set[Any]:
         """The distinct values of some rows."""
