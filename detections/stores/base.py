@@ -86,7 +86,9 @@ class MappedEvent:
 
     def known_as(self, identity: str) -> "MappedEvent":
         """The same event by another identity."""
-        return MappedEvent(identity, self.document, self.source, self.record_id, self.text)
+        found = MappedEvent(identity, {}, self.source, self.record_id, self.text)
+        found._document = self._document
+        return found
 
 
 class StoredEvent:
