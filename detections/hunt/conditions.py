@@ -114,11 +114,8 @@ class Lookup(Leaf):
     def _found(self, chunk: Rows) -> Bits:
         column, found = chunk.column(self.field), 0
         for value in self.exact:
-            found |= column.rows_with(value) if value in column.values else 0
-        for text in self.folded:
-            for value in column.folded.get(text, ()):
-                found |= column.rows_with(value)
-        return found
+            found |= column.rows_with(value)
+        return found | column.rows_with_folded(self.folded) if self.folded else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class Scan(Leaf):
         if found is not None:
             return found & within
         column = chunk.column(self.field)
-        if within.bit_count() * _FEW < len(column.values):
+        if within.bit_count() * _FEW < column.count:
             return chunk.few(self.field, self.test, within, absent=self.absent)
         found = column.rows_where(self.test, self.node)
         if self.absent:

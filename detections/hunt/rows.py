@@ -95,14 +95,29 @@ class Column:
     def __init__(self, values: dict[Any, list[int]], width: int) -> None:
         self.values, self.width = values, width
         self._bits: dict[Any, Bits] = {}
-        self._folded: dict[str, list[Any]] | None = None
         self._present: Bits | None = None
+
+    @property
+    def count(self) -> int:
+        """How many distinct values there are."""
+        return len(self.values)
 
     def rows_with(self, value: Any) -> Bits:
         """The rows that have exactly this value."""
         found = self._bits.get(value)
         if found is None:
-            found = self._bits[value] = bits_of([self.values.get(value, ())], self.width)
+            rows = self.values.get(value)
+            if rows is None:
+                return 0
+            found = self._bits[value] = bits_of([rows], self.width)
+        return found
+
+    def rows_with_folded(self, texts: Iterable[str]) -> Bits:
+        """The rows with a value that is one of these texts but for the case of ASCII letters."""
+        found = 0
+        for text in texts:
+            for value in self._by_fold.get(text, ()):
+                found |= self.rows_with(value)
         return found
 
     def rows_with_any(self, values: Iterable[Any]) -> Bits:
@@ -112,14 +127,13 @@ class Column:
         """The rows with a value that passes the test. node: the condition that the test stands for."""
         return self.rows_with_any([value for value in self.values if test(value)])
 
-    @property
-    def folded(self) -> dict[str, list[Any]]:
+    @cached_property
+    def _by_fold(self) -> dict[str, list[Any]]:
         """The values by their text without case (ASCII, as Elasticsearch's indexed fields fold)."""
-        if self._folded is None:
-            self._folded = {}
-            for value in self.values:
-                self._folded.setdefault(ascii_fold(value), []).append(value)
-        return self._folded
+        found: dict[str, list[Any]] = {}
+        for value in self.values:
+            found.setdefault(ascii_fold(value), []).append(value)
+        return found
 
     @property
     def present(self) -> Bits:

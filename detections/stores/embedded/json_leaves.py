@@ -215,9 +215,7 @@ def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
     found[name] = values
 
 
-def _spread(
-    found: Leaves, name: str, values: pa.Array, owners: pa.Array, rows: int, depth: int
-) -> None:
+def _spread(found: Leaves, name: str, values: pa.Array, owners: pa.Array, rows: int, depth: int) -> None:
     """Add the leaves of objects in lists: for each document the values of all its objects, in their order.
 
     owners: the document of each value, ascending.

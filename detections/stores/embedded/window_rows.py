@@ -114,6 +114,17 @@ class _Values:
         """The distinct texts with their ASCII letters in lower case, as fields fold."""
         return pc.ascii_lower(self.distinct)
 
+    def with_folded(self, texts: Sequence[str]) -> list[int]:
+        """The codes of distinct texts that fold to one of these."""
+        return [code for text in texts for code in self._by_fold.get(text, ())]
+
+    @cached_property
+    def _by_fold(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for code, text in enumerate(self.lowered.to_pylist()):
+            found.setdefault(text, []).append(code)
+        return found
+
     @classmethod
     def none(cls) -> "_Values":
         return cls(None, None, None)
@@ -192,21 +203,34 @@ class WindowColumn(Column):
     """One field over the rows of a window."""
 
     def __init__(self, parts: Sequence[_Values], rows: WindowRows) -> None:
+        super().__init__({}, len(rows))
         self._parts, self._rows = parts, rows
-        self._distinct = [_python(part.distinct) for part in parts]
-        self._codes: list[dict[Any, int]] = [
-            {value: code for code, value in enumerate(distinct)} for distinct in self._distinct
-        ]
-        together = dict.fromkeys(value for codes in self._codes for value in codes if value is not None)
-        super().__init__(together, len(rows))  # type: ignore[arg-type]  # only membership is asked
+
+    @cached_property
+    def _distinct(self) -> list[list[Any]]:
+        # Not for columns of which only texts are searched, which Arrow does: those have the most values.
+        return [_python(part.distinct) for part in self._parts]
+
+    @cached_property
+    def _codes(self) -> list[dict[Any, int]]:
+        return [{value: code for code, value in enumerate(distinct)} for distinct in self._distinct]
+
+    @property
+    def count(self) -> int:
+        return sum(len(part.distinct) for part in self._parts)
 
     def rows_with(self, value: Any) -> Bits:
         found = self._bits.get(value)
         if found is None:
-            found = self._bits[value] = self._with_codes(
-                [[codes[value]] if value in codes else [] for codes in self._codes]
-            )
+            wanted = [[codes[value]] if value in codes else [] for codes in self._codes]
+            if not any(wanted):
+                return 0
+            found = self._bits[value] = self._with_codes(wanted)
         return found
+
+    def rows_with_folded(self, texts: Iterable[str]) -> Bits:
+        wanted = list(texts)
+        return self._with_codes([part.with_folded(wanted) for part in self._parts])
 
     def rows_with_any(self, values: Iterable[Any]) -> Bits:
         wanted = list(values)
@@ -255,22 +279,27 @@ class WindowColumn(Column):
         """The distinct values of some rows."""
         found: set[Any] = set()
         mask = mask_of(rows, self.width)
-        for part, distinct in zip(self._parts, self._distinct, strict=True):
+        for part in self._parts:
             chosen = mask if part.parents is None else mask.take(part.parents)
-            codes = pc.unique(part.codes.filter(chosen)).to_pylist()
-            found.update(distinct[code] for code in codes if code is not None)
+            found.update(_python(part.distinct.take(pc.unique(part.codes.filter(chosen)).drop_null())))
         found.discard(None)
         return found
 
     def rows_where(self, test: Callable[[Any], bool], node: Expression) -> Bits:
         pieces = _pieces_of(node)
         if not pieces:
-            return super().rows_where(test, node)
+            return self._with_codes(
+                [
+                    [code for code, value in enumerate(distinct) if value is not None and test(value)]
+                    for distinct in self._distinct
+                ]
+            )
         wanted = []
-        for part, distinct in zip(self._parts, self._distinct, strict=True):
-            lowered = part.lowered if pieces.folds else part.distinct
-            exact, maybe = pieces.codes(lowered)
-            wanted.append([*exact, *(code for code in maybe if code not in exact and test(distinct[code]))])
+        for part in self._parts:
+            exact, maybe = pieces.codes(part.lowered if pieces.folds else part.distinct)
+            left = sorted(maybe - exact)
+            texts = part.distinct.take(pa.array(left, pa.int64())).to_pylist()
+            wanted.append([*exact, *(code for code, text in zip(left, texts, strict=True) if test(text))])
         return self._with_codes(wanted)
 
     def _with_codes(self, wanted: Sequence[Sequence[int]]) -> Bits:
