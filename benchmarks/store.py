@@ -1,4 +1,4 @@
-"""The embedded event store, side by side with SQLite and with one SQL statement a rule.
+"""The embedded event store, side by side with SQLite, with one SQL statement a rule and with PyPI's `eql`.
 
 Run: python -m benchmarks.store [--events N] [--rules PATH] [--without-sqlite]. Figures: docs/performance.md.
 """
@@ -28,6 +28,7 @@ import django
 
 django.setup()
 
+from benchmarks import hunt
 from benchmarks.telemetry import START, Telemetry
 from detections.eql import parse
 from detections.eql.known import catalogue
@@ -131,7 +132,10 @@ def filled(folder: Path, count: int) -> tuple[EmbeddedStore, float]:
 
 def searches_of(path: Path) -> list[EqlSearch]:
     found = []
-    for rule in rule_set(load_rules([path])).rules:
+    rules = rule_set(load_rules([path])).rules
+    if not rules:
+        raise SystemExit(f"{path} holds no rule; give elastic-rules.tar.gz or a folder of rule files.")
+    for rule in rules:
         is_event = len(rule.query.stages) == 1
         reach = rule.query.maxspan or (timedelta() if is_event else WINDOW)
         found.append(
@@ -181,6 +185,15 @@ def rule_sets(store: EmbeddedStore, count: int, searches: Sequence[EqlSearch]) -
         "peak memory of that": (f"{peak:,.0f} MB", ""),
         "one more rule whose value is absent": (f"{(many - few) / 2_000 * 1000:.3f} ms", ""),
     }
+
+
+def beside_eql(rules: Path, count: int = 5_000) -> Rows:
+    """Rules that PyPI's `eql` parses, over events without lists, at which it breaks off: CPU here and there."""
+    held = hunt.readable(rule_set(load_rules([rules])).rules)
+    events = [hunt.without_lists(one) for one in Telemetry(RATE).documents(count)]
+    here = hunt.timed(lambda: hunt.ours([rule for rule, _ in held], events))
+    there = hunt.timed(lambda: hunt.theirs([query for _, query in held], events))
+    return {f"{len(held)} rules that PyPI's eql parses over {count:,} events": (here, f"eql: {there}")}
 
 
 def _peak_mb() -> float:
@@ -318,6 +331,7 @@ def main() -> None:
             parsing, _ = timed(lambda: [parse(text) for text in texts])
             table[f"parsing {len(texts)} queries"] = (f"{parsing:.2f} s", "")
             table |= _alone(folder, store, options)
+            table |= beside_eql(options.rules)
         if not options.without_sqlite:
             page = store.search(Filters(((),)), Window(START, START + timedelta(days=1)), limit=1)
             for label, value in sqlite(folder, count, page.events[0].document).items():
