@@ -49,7 +49,7 @@ test-quick: dev ## the unit tests on both cores (5 minutes at most)
 lint: dev ## ruff, mypy, import-linter, djlint and Django's own checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(TEST_ENV) $(BIN)/mypy detections triage config
+	$(TEST_ENV) $(BIN)/mypy detections triage config benchmarks
 	$(TEST_ENV) $(BIN)/lint-imports
 	$(BIN)/djlint templates --check --lint --quiet
 	$(TEST_ENV) $(BIN)/python manage.py check --fail-level WARNING

@@ -56,7 +56,7 @@ def _filled(count: int) -> dict[str, Any]:
         for number, batch in enumerate(batches(count)):
             store.append(batch, batch=f"benchmark-{number}")
         store.compact()
-    return store.statistics()
+    return dict(store.statistics())
 
 
 def _opened(moment: datetime) -> str:
@@ -89,7 +89,7 @@ def _opened(moment: datetime) -> str:
     pivots = PivotRun.objects.filter(case__in=cases, finished_at__isnull=False)
     return (
         f"{cases.count()} case, {pivots.count()} pivots"
-        f" ({sum(pivots.values_list('took_ms', flat=True)):,} ms of searches),"
+        f" ({sum(took or 0 for took in pivots.values_list('took_ms', flat=True)):,} ms of searches),"
         f" {Evidence.objects.filter(pivot__case__in=cases).count()} rows,"
         f" {CheckResult.objects.filter(case__in=cases).count()} checks:"
         f" {seconds:.2f} s, {cpu:.2f} s of CPU"

@@ -16,7 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store import RATE, START, batches, filled, pivot_of
+from benchmarks.store import RATE, batches, filled, pivot_of
+from benchmarks.telemetry import START
 from detections.enums import TelemetryKind
 from detections.eql.known import catalogue
 from detections.stores.base import Clause, EventStore, Filters, Window

@@ -188,7 +188,7 @@ def rule_sets(store: EmbeddedStore, count: int, searches: Sequence[EqlSearch]) -
 
 
 def beside_eql(rules: Path, count: int = 5_000) -> Rows:
-    """Rules that PyPI's `eql` parses, over events without lists, at which it breaks off: CPU here and there."""
+    """Rules that PyPI's `eql` parses, here and there. Events are without lists, at which it breaks off."""
     held = hunt.readable(rule_set(load_rules([rules])).rules)
     events = [hunt.without_lists(one) for one in Telemetry(RATE).documents(count)]
     here = hunt.timed(lambda: hunt.ours([rule for rule, _ in held], events))
