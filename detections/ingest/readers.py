@@ -19,6 +19,7 @@ SUFFIXES = (".evtx", ".ndjson", ".jsonl", ".json")
 _GZIP = b"\x1f\x8b"
 _HEAD = 64 * 1024
 _LINE_OF_JSON = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\{", re.MULTILINE)
+_JSON_OVER_LINES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{[ \t]*\r?\n\s*"')
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive; unpack it first"),
     (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
@@ -136,6 +137,10 @@ def _kind(head: bytes) -> Literal["evtx", "ndjson"]:
     for start, meaning in _OTHER_FORMATS:
         if text.startswith(start):
             raise SourceError(f"The file is neither EVTX nor NDJSON but {meaning}.", position="byte 0")
+    if _JSON_OVER_LINES.match(head):
+        raise SourceError(
+            "The file is JSON over several lines; write one document a line (jq -c .).", position="line 1"
+        )
     if _LINE_OF_JSON.search(head):
         return "ndjson"
     raise SourceError(

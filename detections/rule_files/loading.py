@@ -13,6 +13,7 @@ from detections.rule_files.reading import load_json_rule, load_rule_text
 OVERLAY = ".guide.toml"
 SUFFIXES = (".toml", ".ndjson")
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
+UNREADABLE = (OSError, tarfile.TarError, EOFError, zlib.error)
 # A published rule has at most some 60 kB; an export of all of them some 20 MB.
 LARGEST_RULE = 2_000_000
 LARGEST_EXPORT = 200_000_000
@@ -38,18 +39,24 @@ def overlay_path(path: str) -> str:
 
 
 def load_rules(paths: Iterable[Path]) -> Loaded:
-    """Every rule of the files, folders (read to any depth) and tar archives.
+    """Every rule of the files, folders (read to any depth, archives in them too) and tar archives.
 
     Faults are collected file by file. A rule id that another file has already is a fault of the second one;
     the same text twice is skipped.
     """
     collection = _Collection()
     for path in paths:
+        is_empty = True
         try:
             for source in sources_of(path):
+                is_empty = False
                 collection.load(source)
-        except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        except UNREADABLE as error:
             collection.refuse(str(path), f"can't be read: {error}.", "Check the path and the file.")
+        else:
+            if is_empty:
+                kinds = ", ".join(SUFFIXES + ARCHIVES)
+                collection.refuse(str(path), f"there is no rule file in it ({kinds}).", "Name another path.")
     return Loaded(tuple(collection.rules), tuple(collection.errors), tuple(collection.skipped))
 
 
@@ -139,12 +146,17 @@ def decoded(content: bytes, path: str) -> str:
 def sources_of(path: Path) -> Iterator[Source]:
     """The rule files of a file, a folder (to any depth) or a tar archive, in order.
 
-    Raises OSError, tarfile.TarError, EOFError or zlib.error for what can not be read.
+    An archive in a folder that can't be read is a source with a problem. Raises UNREADABLE for what can't be
+    read itself.
     """
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if file.is_file() and _is_rule(file.name):
+            if not file.is_file():
+                continue
+            if _is_rule(file.name):
                 yield _of_file(file)
+            elif file.name.endswith(ARCHIVES) and not file.name.startswith("."):
+                yield from _of_archive_within(file)
     elif path.name.endswith(ARCHIVES):
         yield from _of_archive(path)
     else:
@@ -169,6 +181,13 @@ def _of_file(path: Path) -> Source:
 
 def _too_large(size: int, limit: int) -> str:
     return f"has {size} bytes, a rule file at most {limit}." if size > limit else ""
+
+
+def _of_archive_within(path: Path) -> Iterator[Source]:
+    try:
+        yield from _of_archive(path)
+    except UNREADABLE as error:
+        yield Source(str(path), problem=f"can't be read: {error}.")
 
 
 def _of_archive(path: Path) -> Iterator[Source]:

@@ -53,6 +53,7 @@ def test_a_torn_gzip_file_gives_what_it_holds(tmp_path):
         ("a.ndjson", b"PK\x03\x04zip", "a zip archive; unpack it first"),
         ("a.ndjson", '{"a":1}'.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
         ("a.json", b'[{"@timestamp":"2026-01-01T00:00:00Z"}]', "a JSON array; write one document a line"),
+        ("a.json", b'{\n  "@timestamp": "2026-01-01T00:00:00Z"\n}\n', "JSON over several lines"),
     ],
 )
 def test_a_file_that_is_none_says_what_it_is(tmp_path, name, content, reason):

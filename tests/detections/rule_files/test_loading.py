@@ -67,6 +67,26 @@ def test_an_archive_is_read_without_unpacking(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.toml", "rules.tar.gz"]
 
 
+def test_archives_in_a_folder_are_read_and_a_broken_one_stops_nothing(tmp_path):
+    (tmp_path / "good.toml").write_text(GOOD)
+    with tarfile.open(tmp_path / "rules.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "good.toml", "rules/good.toml")
+    (tmp_path / "good.toml").unlink()
+    (tmp_path / "torn.tgz").write_bytes((tmp_path / "rules.tar.gz").read_bytes()[:40])
+    loaded = load_rules([tmp_path])
+    assert [rule.rule_id for rule in loaded.rules] == ["r-1"]
+    assert [error.faults[0].location.path for error in loaded.errors] == [str(tmp_path / "torn.tgz")]
+
+
+def test_a_path_without_any_rule_file_is_an_error(tmp_path):
+    (tmp_path / "notes.md").write_text("nothing")
+    (error,) = load_rules([tmp_path]).errors
+    assert (error.faults[0].location.path, error.faults[0].message[:26]) == (
+        str(tmp_path),
+        "there is no rule file in i",
+    )
+
+
 def test_a_torn_archive_is_an_error(tmp_path):
     (tmp_path / "torn.tar.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
     (error,) = load_rules([tmp_path / "torn.tar.gz"]).errors
