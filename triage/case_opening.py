@@ -99,9 +99,7 @@ def occurrence_of(case: Case, alert: Alert, now: datetime) -> Occurrence:
     )
 
 
-def _case_row(
-    alert: Alert, key: CaseKey, facts: HeadFacts, severity: Severity, *, is_storm: bool
-) -> Case:
+def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, severity: Severity, *, is_storm: bool) -> Case:
     now = timezone.now()
     first, last = event_range(alert)
     return Case(

@@ -46,7 +46,11 @@ def _fault(kind: str, value: str) -> str:
     if not value:
         return ""
     if kind == ValueListType.IP:
-        return address_fault(value)
+        return (
+            f"{value[:80]!r} is no address. For networks, make a list of networks."
+            if address_fault(value)
+            else ""
+        )
     if kind == ValueListType.CIDR:
         return network_fault(value)
     if kind == ValueListType.HASH and not _HASH.fullmatch(value):

@@ -166,7 +166,10 @@ class Kibana(Receiver):
             return 200, {}, self._made(parts[3], order)
         if parts[:3] == ["api", "endpoint", "metadata"]:
             state = {"isolation": parts[3] in self.isolated}
-            metadata = {"metadata": {"Endpoint": {"state": state}}, "last_checkin": "2026-03-18T07:00:00.000Z"}
+            metadata = {
+                "metadata": {"Endpoint": {"state": state}},
+                "last_checkin": "2026-03-18T07:00:00.000Z",
+            }
             return 200, {}, metadata | {"host_status": "offline" if self.is_off else "healthy"}
         if parts == ["api", "endpoint", "action"]:
             return 200, {}, {"page": 1, "pageSize": 100, "data": self._listed(path.partition("?")[2])}
@@ -180,7 +183,9 @@ class Kibana(Receiver):
         wanted = dict(parse_qsl(query))
         assert set(wanted) <= {"agentIds", "commands", "page", "pageSize"}
         assert wanted.get("commands", "isolate") in COMMANDS.values()
-        rows = (row for row in self.actions.values() if wanted.get("commands", row["command"]) == row["command"])
+        rows = (
+            row for row in self.actions.values() if wanted.get("commands", row["command"]) == row["command"]
+        )
         return [row for row in rows if wanted.get("agentIds", row["agents"][0]) in row["agents"]]
 
     def comes_back(self):

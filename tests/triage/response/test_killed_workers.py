@@ -130,7 +130,9 @@ def struck_at(action, firewall):
     if not firewall.has_come.is_set():
         return "begun, before it was sent"
     time.sleep(BEFORE_IT_ACTS + AFTER_IT_ACTED)
-    return "answered, before it was stored" if firewall.answered_before_the_kill else "sent, before its answer"
+    return (
+        "answered, before it was stored" if firewall.answered_before_the_kill else "sent, before its answer"
+    )
 
 
 def test_a_killed_worker_repeats_nothing(firewall, make_case, analyst, lead):

@@ -343,7 +343,7 @@ def test_a_value_list_is_written_proposed_and_approved_by_another(client, ana, l
     )
     assert (bad.status_code, bad.context["faults"]["values"]) == (
         422,
-        ["Line 2: 'x.y' is no address. For a network, use `is in network`."],
+        ["Line 2: 'x.y' is no address. For networks, make a list of networks."],
     )
     assert bad.context["typed"]["values"] == "10.0.0.9\nx.y\n"
     made = client.post(
