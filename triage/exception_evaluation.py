@@ -106,7 +106,7 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class ActiveList:
-    """The active version of a value list. number: of the version. fault: why it can't be used, "" if it can."""
+    """The active version of a value list. number: of the version. fault: why it can't be used, or ""."""
 
     name: str
     type: ValueListType
