@@ -55,7 +55,9 @@ def open_case(
 
     tie: moves the occurrences of another case here; otherwise the alert gets one.
     """
-    case = _case_row(alert, key, head_facts(alert), is_storm=is_storm)
+    facts = head_facts(alert)
+    weight = watching.raised_by(alert, user=facts.user)
+    case = _case_row(alert, key, facts, weight.severity, is_storm=is_storm)
     case.save()
     if tie is None:
         occurrence_of(case, alert, case.opened_at).save()
@@ -73,6 +75,7 @@ def open_case(
         actor=actor,
         after=CaseStatus.OPEN,
         subject=case.title,
+        reason=weight.says,
         data={
             "alert": alert.alert_id,
             "key": case.key_fields,
@@ -96,12 +99,9 @@ def occurrence_of(case: Case, alert: Alert, now: datetime) -> Occurrence:
     )
 
 
-def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, *, is_storm: bool) -> Case:
+def _case_row(alert: Alert, key: CaseKey, facts: HeadFacts, severity: Severity, *, is_storm: bool) -> Case:
     now = timezone.now()
     first, last = event_range(alert)
-    severity = watching.raised(
-        alert.severity, host_id=alert.host_id, host_name=alert.host_name, user=facts.user
-    ).severity
     return Case(
         key=key.sha256,
         key_fields=[list(pair) for pair in key.fields],
@@ -160,7 +160,17 @@ def join(case: Case, alert: Alert, actor: Actor) -> None:
     case.first_event_at = min(case.first_event_at, first)
     case.last_event_at = max(case.last_event_at, last)
     case.has_new_evidence = True
-    case.save(update_fields=["occurrence_count", "first_event_at", "last_event_at", "has_new_evidence"])
+    weight = _weigh(case, alert)
+    case.save(
+        update_fields=[
+            "occurrence_count",
+            "first_event_at",
+            "last_event_at",
+            "has_new_evidence",
+            "severity",
+            "due_at",
+        ]
+    )
     case.refresh_from_db(fields=["occurrence_count"])
     upgrade(case, actor)
     journal.record(
@@ -168,12 +178,24 @@ def join(case: Case, alert: Alert, actor: Actor) -> None:
         "occurrence_added",
         actor=actor,
         subject=f"Occurrence {case.occurrence_count}",
+        reason=weight,
         data={"alert": alert.alert_id},
     )
     freezing.freeze_alert(case, alert, number=_next_number(case))
     pivots.extend(case, actor=actor)
     cases.refresh(case)
     case_moved.send(sender=Case, case=case)
+
+
+def _weigh(case: Case, alert: Alert) -> str:
+    """A case weighs what its heaviest watched occurrence does. Says why where that is more than before."""
+    weight = watching.raised_by(alert, user=head_facts(alert).user)
+    if not weight.by or not watching.weighs_more(weight.severity, case.severity):
+        return ""
+    case.severity = weight.severity
+    soon = timezone.now() + DUE[weight.severity]
+    case.due_at = min(case.due_at, soon) if case.due_at else soon
+    return weight.says
 
 
 def _next_number(case: Case) -> int:

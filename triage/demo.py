@@ -86,20 +86,22 @@ def import_scenarios(*, actor: Actor, store: EventStore) -> Iterator[tuple[str, 
             yield name, import_captures([SCENARIOS / name], actor=actor, store=store, retime=moment)
 
 
-def import_next_day(*, actor: Actor, store: EventStore, now: datetime | None = None) -> ImportSummary:
-    """The benign workflow once more, on its three hosts, as if it ended now: what an exception for it hides.
-
-    If an exception came into force a moment ago, the day ends a little later, so that all of it lies within.
-    Each call is another day. Raises what an import raises.
-    """
-    now = now or timezone.now()
+def next_day_can_end(*, now: datetime) -> datetime:
+    """The first moment at which a whole day lies within the exception that came into force last, and not in
+    the future, where nobody looks for what proves it."""
     began = ExceptionVersion.objects.active().aggregate(newest=Max("active_from"))["newest"]
-    ends = max(now, began + A_DAY_LASTS) if began else now
+    return max(now, began + A_DAY_LASTS) if began else now
+
+
+def import_next_day(*, actor: Actor, store: EventStore, now: datetime | None = None) -> ImportSummary:
+    """The benign workflow once more, on its three hosts, as if it ended now: what an exception for it hides
+    that is in force since `next_day_can_end`. Each call is another day. Raises what an import raises."""
+    now = now or timezone.now()
     events = next_day("benign", mark=f"{now:%Y-%m-%dT%H:%M:%S.%f}")
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"benign-{now:%Y%m%d-%H%M%S}.ndjson"
         path.write_text(as_lines(events))
-        return import_captures([path], actor=actor, store=store, retime=ends)
+        return import_captures([path], actor=actor, store=store, retime=now)
 
 
 def _imported_before() -> set[str]:

@@ -106,14 +106,18 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class ActiveList:
-    """The active version of a value list. number: of the version."""
+    """The active version of a value list. number: of the version. fault: why it can't be used, or ""."""
 
     name: str
     type: ValueListType
     number: int
     values: frozenset[str]
+    fault: str = ""
 
     def test(self) -> Test:
+        """Whether one value is on it. Raises ValueError for a list with a fault."""
+        if self.fault:
+            raise ValueError(self.fault)
         if self.type == ValueListType.CIDR:
             return Networks(self.values).hold
         return self.values.__contains__

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.db.models import Count, F, Q
 
-from triage import value_lists
 from triage.enums import ExceptionState
 from triage.exception_items import content_of
 from triage.models import ExceptionVersion, Suppression, ValueListVersion
@@ -36,7 +35,7 @@ def standing_faults() -> Iterator[str]:
     for row in lists.iterator(chunk_size=50):
         if row.approved_by_id is None or row.approved_by_id in (row.requested_by_id, row.last_edited_by_id):
             yield f"The value list {row} is in force, and no other person approved it."
-        elif value_lists.sha256_of(row) != row.approved_sha256:
+        elif row.sha256_of_content() != row.approved_sha256:
             yield f"The value list {row} is in force, and its values are not what was approved."
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import MD5, Cast
 
 from detections.ecs import Document
 from detections.models import RuleVersion
@@ -154,14 +154,16 @@ def _names_lists(content: Content) -> bool:
 
 
 def active_lists() -> dict[str, ActiveList]:
-    """Every value list by its name, as its active version has it."""
+    """Every value list by its name, as its active version has it; one that is not what was approved has a
+    fault, and can't be used."""
     rows = ValueListVersion.objects.filter(state=ExceptionState.ACTIVE).select_related("value_list")
-    return {
-        row.value_list.name: ActiveList(
-            row.value_list.name, ValueListType(row.value_list.type), row.number, frozenset(row.values)
-        )
-        for row in rows
-    }
+    return {row.value_list.name: _active_list(row) for row in rows}
+
+
+def _active_list(row: ValueListVersion) -> ActiveList:
+    name, is_approved = row.value_list.name, row.sha256_of_content() == row.approved_sha256
+    fault = "" if is_approved else f"The values of the list {row} are not what was approved."
+    return ActiveList(name, ValueListType(row.value_list.type), row.number, frozenset(row.values), fault)
 
 
 # -- judging
@@ -318,6 +320,10 @@ _FINGERPRINT = (
     "pk", "item", "item__rule", "revision", "state", "reason", "change_record", "owner", "starts_at",
     "active_from", "expires_at", "approved_sha256", "rule_version__sha256", "rule_version__rule__rule_id",
 )  # fmt: skip
+# The digest tells only that a list changed; whether it is what was approved, its SHA-256 does.
+_LIST_FINGERPRINT = (
+    "pk", "revision", "reason", "approved_sha256", "value_list__name", "value_list__type", "text",
+)  # fmt: skip
 _compiled_last: dict[Any, Matcher] = {}
 
 
@@ -332,7 +338,7 @@ def active_matcher(*, now: datetime) -> Matcher:
     if not seen:
         return Matcher(())
     lists = ValueListVersion.objects.filter(state=ExceptionState.ACTIVE).order_by("pk")
-    known = tuple(lists.values_list("pk", "revision", "approved_sha256", "value_list__name"))
+    known = tuple(lists.annotate(text=MD5(Cast("values", TextField()))).values_list(*_LIST_FINGERPRINT))
     found = _compiled_last.get((seen, known))
     if found is None:
         found = _matcher(versions)

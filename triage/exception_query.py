@@ -63,6 +63,8 @@ def _positive(entry: Entry, name: str, lists: Mapping[str, ActiveList]) -> dict[
     if entry.operator is _O.IN_LIST:
         if entry.value_list not in lists:
             raise TriageError(f"The value list {entry.value_list!r} has no active version.")
+        if fault := lists[entry.value_list].fault:
+            raise TriageError(fault)
         values = sorted(lists[entry.value_list].values)
         if len(values) > MOST_TERMS:
             raise TriageError(f"The value list {entry.value_list!r} has more values than one query takes.")

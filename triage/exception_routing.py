@@ -237,7 +237,8 @@ def recheck(*, actor: Actor, now: datetime | None = None, limit: int = BATCH) ->
     )
     if not rows:
         return 0
-    items = {row.version_id: compiled(row.version) for row in rows}
+    items = _readable({row.version_id: row.version for row in rows})
+    rows = [row for row in rows if row.version_id in items]
     subjects = {row.pk: subject_of(row.alert) for row in rows}
     wanted = {subjects[row.pk]: items[row.version_id].needs for row in rows}
     recovered = exception_recovery.recover(wanted, now=now)
@@ -251,6 +252,17 @@ def recheck(*, actor: Actor, now: datetime | None = None, limit: int = BATCH) ->
         failed = [f"{sentence(one.entry)}: {one.why}" for one in results if not one.holds]
         lifted += lift(row, actor=actor, reason="No longer seen to hold. " + " ".join(failed))
     return lifted
+
+
+def _readable(versions: Mapping[int, ExceptionVersion]) -> dict[int, CompiledItem]:
+    """Those that can be read. What the others hid is looked at again when they can be; health names them."""
+    found: dict[int, CompiledItem] = {}
+    for pk, version in versions.items():
+        try:
+            found[pk] = compiled(version)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            log.warning("%s can't be read, so what it hides is not looked at again: %s", version.label, error)
+    return found
 
 
 def lift(suppression: Suppression, *, actor: Actor, reason: str) -> bool:

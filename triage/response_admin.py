@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html, format_html_join
 
 from detections.actors import of_user
 from detections.read_only_admin import ReadOnlyAdmin
 from triage import connectors, response_settings
-from triage.actions.adapter import ConnectorFaultError, adapters
+from triage.actions.adapter import ConnectorFaultError, Described, adapters
 from triage.actions.outcomes import Result
 from triage.models import ActionCheck, ActionKind, BlockEntry, Connector, ReplyLink, ResponseAction
 
@@ -55,6 +56,12 @@ class ActionKindAdmin(KindBase):
         response_settings.save_kind(obj, actor=of_user(request.user))
 
 
+def _settings(made: Described) -> tuple[str, str]:
+    """An adapter, and what it wants to know."""
+    told = (f"{name} ({says})" for name, says in made.fields.items())
+    return made.label, "; ".join(told) or "no settings"
+
+
 class ConnectorForm(ConnectorFormBase):
     adapter = forms.ChoiceField()
 
@@ -64,12 +71,15 @@ class ConnectorForm(ConnectorFormBase):
         choice = self.fields.get("adapter")
         if isinstance(choice, forms.ChoiceField):
             choice.choices = [(key, made.label) for key, made in known.items()]
-        told = "; ".join(
-            f"{made.label}: {', '.join(f'{name} ({says})' for name, says in made.fields.items()) or 'none'}"
-            for made in known.values()
-        )
         if "config" in self.fields:
-            self.fields["config"].help_text = f"Settings by adapter. {told}."
+            self.fields["config"].help_text = format_html_join("", "{}: {}<br>", map(_settings, known.values()))
+        if "secrets" in self.fields:
+            named = {name: says for made in known.values() for name, says in made.secrets.items()}
+            told = format_html_join("", "<br>{}: {}", named.items())
+            example = '{"api_key": "CONNECTOR_KIBANA_KEY"}'
+            self.fields["secrets"].help_text = format_html(
+                "Names of environment variables where the worker runs, such as {}.{}", example, told
+            )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -98,6 +108,13 @@ class ConnectorAdmin(ConnectorBase):
 
     def save_model(self, request: HttpRequest, obj: Connector, form: Any, change: bool) -> None:
         connectors.save(obj, actor=of_user(request.user))
+
+    def response_change(self, request: HttpRequest, obj: Connector) -> HttpResponse:
+        """Saved by "Save and test": tried without acting, and shown again with what came of it."""
+        if "_test" not in request.POST:
+            return super().response_change(request, obj)
+        self.test_connectors(request, Connector.objects.filter(pk=obj.pk))
+        return HttpResponseRedirect(request.path)
 
     @admin.action(description="Test the selected connectors", permissions=["change"])
     def test_connectors(self, request: HttpRequest, queryset: QuerySet[Connector]) -> None:

@@ -34,7 +34,12 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=30)
 ON_ITS_WAY = timedelta(minutes=2)
 # Whoever took an order and says nothing for so long is not waited for.
 PATIENCE = timedelta(hours=1)
-MOST_LOOKS, QUICK_LOOKS = 50, 10
+# Quick at first, then ever less often: an endpoint that is off may answer in days. About 16 days in all,
+# since Kibana keeps an order for 14.
+MOST_LOOKS, QUICK_LOOKS = 150, 10
+LONGEST_WAIT = timedelta(hours=3)
+STILL_ASKED = "It is asked again every few hours; or look there, and say what you found."
+GIVEN_UP = "It is not asked any more: look there, and say what you found."
 OUTPUT_LENGTH = 100_000
 CALL_BACK_SALT = "response-call-back"
 CALL_BACK_LASTS = timedelta(days=2)
@@ -250,20 +255,22 @@ def _taken(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
         ask_soon(row, outcome.again_after)
 
 
-def _pause(number: int) -> timedelta:
-    return min(FIRST_PAUSE * (1 << min(max(number - 1, 0), 20)), LONGEST_PAUSE)
+def _pause(number: int, longest: timedelta = LONGEST_PAUSE) -> timedelta:
+    return min(FIRST_PAUSE * (1 << min(max(number - 1, 0), 20)), longest)
 
 
 def ask_soon(row: ResponseAction, after: timedelta | None = None) -> None:
-    """Ask the outbox to ask the target, in the caller's transaction."""
+    """Ask the outbox to ask the target, in the caller's transaction; the last time has been, a person is
+    asked instead."""
     row.looks += 1
-    row.save(update_fields=["looks"])
     if row.looks > MOST_LOOKS:
+        row.says = f"{row.says} {GIVEN_UP}"[:4000]
+        row.save(update_fields=["looks", "says"])
         return
+    row.save(update_fields=["looks"])
     pause = after or (_pause(row.looks) if row.looks > 1 else timedelta(seconds=1))
     if row.connector_id is not None and row.looks > QUICK_LOOKS:
-        # An endpoint that is switched off may answer in hours: it is asked ever less often, not given up.
-        pause = max(pause, _pause(row.looks - QUICK_LOOKS))
+        pause = max(pause, _pause(row.looks - QUICK_LOOKS, LONGEST_WAIT))
     at = timezone.now() + pause
     outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{row.looks}", row.pk, not_before=at)
 
@@ -287,9 +294,8 @@ def _asked(row: ResponseAction) -> Outcome:
     if outcome.result is Result.NOT_TAKEN and now - began < ON_ITS_WAY:
         return Outcome(Result.UNKNOWN, f"{outcome.says} It may still be on its way.", again_after=ON_ITS_WAY)
     if outcome.result is Result.STARTED and now - began > PATIENCE:
-        return Outcome(
-            Result.UNKNOWN, f"{outcome.says} That is longer than {PATIENCE} ago.", outcome.external_id
-        )
+        says = f"{outcome.says} It was given {began:%Y-%m-%d %H:%M} UTC. {STILL_ASKED}"
+        return Outcome(Result.UNKNOWN, says, outcome.external_id)
     return outcome
 
 

@@ -9,8 +9,11 @@ from detections.actors import Actor
 from triage.actions.adapter import described
 from triage.errors import TriageError
 from triage.models import ActionKind
+from triage.response_executors import executor_of
+from triage.response_kinds import PRESERVE
 
 STREAM = "action_kinds"
+_FILES = " The files that it asks endpoints for go through the connector of Collect a file."
 
 
 def save_kind(kind: ActionKind, *, actor: Actor) -> ActionKind:
@@ -41,7 +44,11 @@ def faults_of(kind: ActionKind) -> list[str]:
         faults.append("A containment has an end: say after how many minutes.")
     if kind.check_minutes < 1:
         faults.append("It is looked at once a minute at most.")
-    if kind.connector is not None:
+    if kind.connector is not None and executor_of(kind.key) is not None:
+        faults.append(
+            f"Casewright does this itself: leave the connector empty.{_FILES if kind.key == PRESERVE else ''}"
+        )
+    elif kind.connector is not None:
         kinds = described(kind.connector.adapter).kinds
         if kinds and kind.key not in kinds:
             faults.append(f"{kind.connector.name} can't do this. It can do: {', '.join(sorted(kinds))}.")

@@ -1,6 +1,5 @@
 """Lists of values that exceptions refer to, each version approved by a second person."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -10,7 +9,6 @@ from django.utils import timezone
 
 from detections import journal as chains
 from detections.actors import Actor
-from detections.journal import canonical_json
 from triage import approvals
 from triage.enums import ExceptionState, ValueListType
 from triage.errors import ContentFaultsError, StaleEditError, TriageError
@@ -18,7 +16,7 @@ from triage.exception_evaluation import address, domain
 from triage.exception_forms import Fault, address_fault, domain_fault, network_fault
 from triage.exception_states import PROPOSE
 from triage.models import ExceptionVersion, ValueList, ValueListVersion
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.exception_item import ON_ITS_WAY, value_list_sha256
 
 MOST_VALUES = 50_000
 MOST_FAULTS = 20
@@ -48,7 +46,11 @@ def _fault(kind: str, value: str) -> str:
     if not value:
         return ""
     if kind == ValueListType.IP:
-        return address_fault(value)
+        return (
+            f"{value[:80]!r} is no address. For networks, make a list of networks."
+            if address_fault(value)
+            else ""
+        )
     if kind == ValueListType.CIDR:
         return network_fault(value)
     if kind == ValueListType.HASH and not _HASH.fullmatch(value):
@@ -94,7 +96,7 @@ def edit_list(
         _check_revision(row, revision)
         if row.state == _S.DRAFT:
             row.values, row.reason, row.last_edited_by = plain, reason.strip(), user
-            row.content_sha256 = _sha256(row.value_list, plain, row.reason)
+            row.content_sha256 = value_list_sha256(row.value_list, plain, row.reason)
             _set(row, _S.DRAFT)
             changed = row
         else:
@@ -126,7 +128,7 @@ def approve_list(version: ValueListVersion, *, actor: Actor, seen_sha256: str) -
         user = approvals.require_another(row, actor=actor, what="approve the value list")
         _require(row, _S.PROPOSED, "approved")
         approvals.check_content(row, seen_sha256)
-        if _sha256(row.value_list, row.values, row.reason) != row.content_sha256:
+        if row.sha256_of_content() != row.content_sha256:
             raise TriageError(f"{row} does not have the content that its hash was taken of. Edit it.")
         now = timezone.now()
         for before in row.value_list.versions.filter(state=_S.ACTIVE):
@@ -190,16 +192,6 @@ def _person(actor: Actor) -> User:
     return actor.user
 
 
-def sha256_of(version: ValueListVersion) -> str:
-    """SHA-256 of what a version holds now."""
-    return _sha256(version.value_list, version.values, version.reason)
-
-
-def _sha256(value_list: ValueList, values: Sequence[str], reason: str) -> str:
-    content = [value_list.name, value_list.type, list(values), reason]
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
-
-
 def _version(
     value_list: ValueList, number: int, values: list[str], reason: str, user: User
 ) -> ValueListVersion:
@@ -208,7 +200,7 @@ def _version(
         number=number,
         values=values,
         reason=reason.strip(),
-        content_sha256=_sha256(value_list, values, reason.strip()),
+        content_sha256=value_list_sha256(value_list, values, reason.strip()),
         last_edited_by=user,
     )
 

@@ -7,6 +7,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 
 class Receiver:
@@ -101,12 +102,41 @@ def cut(handler):
     handler.connection.close()
 
 
+COMMANDS = {
+    "isolate": "isolate",
+    "unisolate": "unisolate",
+    "kill_process": "kill-process",
+    "suspend_process": "suspend-process",
+    "get_file": "get-file",
+    "running_procs": "running-processes",
+}
+OF_A_BODY = {"endpoint_ids", "agent_type", "alert_ids", "case_ids", "comment", "parameters"}
+
+
+def fault_of_body(path, body):
+    """What Kibana's schema of a response action objects to, which knows no field beside its own; None."""
+    if unknown := set(body) - OF_A_BODY:
+        return f"[request body.{min(unknown)}]: definition for this key is missing"
+    agents = body.get("endpoint_ids")
+    if not isinstance(agents, list) or not agents or not all(isinstance(one, str) and one for one in agents):
+        return "[request body.endpoint_ids]: expected a list of ids"
+    given = body.get("parameters")
+    if path in ("kill_process", "suspend_process"):
+        is_entity = isinstance(given, dict) and set(given) == {"entity_id"} and given["entity_id"]
+        is_pid = isinstance(given, dict) and set(given) == {"pid"} and isinstance(given["pid"], int)
+        return None if is_entity or (is_pid and given["pid"] > 0) else "[request body.parameters]: one of"
+    if path == "get_file":
+        is_path = isinstance(given, dict) and set(given) == {"path"} and given["path"]
+        return None if is_path else "[request body.parameters.path]: expected a path"
+    return "[request body.parameters]: definition for this key is missing" if given is not None else None
+
+
 class Kibana(Receiver):
-    """Speaks the endpoint actions API. Endpoints obey at once, unless `is_slow` or they are `broken`."""
+    """Speaks the endpoint actions API. Endpoints obey at once, unless `is_slow`, `is_off` or `broken`."""
 
     def __init__(self):
         self.actions, self.isolated, self.faults = {}, set(), []
-        self.is_slow, self.broken, self.key = False, "", "kibana-secret"
+        self.is_slow, self.is_off, self.broken, self.key = False, False, "", "kibana-secret"
         super().__init__()
 
     def answer(self, handler):
@@ -128,35 +158,61 @@ class Kibana(Receiver):
             return 400, {}, {"message": "Request must contain a kbn-xsrf header."}
         parts = path.partition("?")[0].strip("/").split("/")
         if method == "POST" and parts[:3] == ["api", "endpoint", "action"]:
-            return 200, {}, self._made(parts[3], json.loads(body))
+            order = json.loads(body)
+            if parts[3] not in COMMANDS:
+                return 404, {}, {"message": "Not Found"}
+            if fault := fault_of_body(parts[3], order):
+                return 400, {}, {"statusCode": 400, "error": "Bad Request", "message": fault}
+            return 200, {}, self._made(parts[3], order)
         if parts[:3] == ["api", "endpoint", "metadata"]:
             state = {"isolation": parts[3] in self.isolated}
-            return 200, {}, {"metadata": {"Endpoint": {"state": state}}, "host_status": "healthy"}
+            metadata = {
+                "metadata": {"Endpoint": {"state": state}},
+                "last_checkin": "2026-03-18T07:00:00.000Z",
+            }
+            return 200, {}, metadata | {"host_status": "offline" if self.is_off else "healthy"}
         if parts == ["api", "endpoint", "action"]:
-            return 200, {}, {"page": 1, "pageSize": 100, "data": list(self.actions.values())}
+            return 200, {}, {"page": 1, "pageSize": 100, "data": self._listed(path.partition("?")[2])}
         if len(parts) == 4 and parts[3] in self.actions:
             return 200, {}, {"data": self.actions[parts[3]]}
         if len(parts) > 5 and parts[4] == "file":
             return 200, {}, b"PK\x03\x04the file"
         return 404, {}, {"message": "not found"}
 
+    def _listed(self, query):
+        wanted = dict(parse_qsl(query))
+        assert set(wanted) <= {"agentIds", "commands", "page", "pageSize"}
+        assert wanted.get("commands", "isolate") in COMMANDS.values()
+        rows = (
+            row for row in self.actions.values() if wanted.get("commands", row["command"]) == row["command"]
+        )
+        return [row for row in rows if wanted.get("agentIds", row["agents"][0]) in row["agents"]]
+
+    def comes_back(self):
+        """Endpoints that were off do what waits for them."""
+        self.is_off = False
+        for row in self.actions.values():
+            row |= {"isCompleted": True, "wasSuccessful": True, "status": "successful"}
+
     def _made(self, command, order):
         identity, agent = str(uuid.uuid4()), order["endpoint_ids"][0]
+        waits = self.is_slow or self.is_off
         row = {
             "id": identity,
             "agents": [agent],
-            "command": {"unisolate": "unisolate"}.get(command, command),
+            "command": COMMANDS[command],
+            "agentType": "endpoint",
             "comment": order.get("comment", ""),
             "parameters": order.get("parameters"),
-            "isCompleted": not self.is_slow,
-            "wasSuccessful": not self.broken and not self.is_slow,
+            "isCompleted": not waits,
+            "wasSuccessful": not self.broken and not waits,
             "isExpired": False,
-            "status": "pending" if self.is_slow else "failed" if self.broken else "successful",
+            "status": "pending" if waits else "failed" if self.broken else "successful",
             "errors": [self.broken] if self.broken else [],
             "outputs": {agent: {"type": "json", "content": {"code": command}}},
         }
         self.actions[identity] = row
-        if not self.broken:
+        if not self.broken and not self.is_off:
             if command == "isolate":
                 self.isolated.add(agent)
             elif command == "unisolate":

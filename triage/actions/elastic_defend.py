@@ -1,6 +1,7 @@
 """Elastic Defend, through Kibana's endpoint actions API."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,6 +23,12 @@ COMMANDS = {
     "list_processes": ("running_procs", "running-processes"),
 }
 _POLL = timedelta(seconds=10)
+_TAKEN = "Kibana took it; the endpoint has not answered yet."
+# What Kibana calls an endpoint that it does not hear of.
+_AWAY = frozenset({"offline", "inactive", "unenrolled"})
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+# Of its public API, the only one since Kibana 8.11; older ones don't read the header.
+_VERSION = "2023-10-31"
 _FILE_BYTES = 25 * 1024 * 1024
 
 
@@ -101,7 +108,7 @@ class ElasticDefend:
             return unreadable("Kibana")
         return Outcome(
             Result.STARTED,
-            "Kibana took it; the endpoint has not answered yet.",
+            _TAKEN,
             identity[:255],
             again_after=_POLL,
         )
@@ -138,12 +145,7 @@ class ElasticDefend:
         if row.get("isExpired") and not row.get("isCompleted"):
             return Outcome(Result.FAILED, "It lapsed: the endpoint did not answer in time.", identity)
         if not row.get("isCompleted"):
-            return Outcome(
-                Result.STARTED,
-                "Kibana took it; the endpoint has not answered yet.",
-                identity,
-                again_after=_POLL,
-            )
+            return Outcome(Result.STARTED, self._waiting(order), identity, again_after=_POLL)
         output = row.get("outputs") if isinstance(row.get("outputs"), dict) else {}
         if not row.get("wasSuccessful"):
             errors = row.get("errors")
@@ -154,6 +156,20 @@ class ElasticDefend:
             )
         files = self._files(identity, order) if order.kind == "collect_file" else ()
         return Outcome(Result.DONE, "The endpoint says that it is done.", identity, output or {}, files=files)
+
+    def _waiting(self, order: Order) -> str:
+        """What an order waits for: an endpoint that is off gets it when it comes back."""
+        try:
+            agent = _identity(str(order.parameters.get("agent_id") or ""))
+            answer = self._request("GET", f"/api/endpoint/metadata/{agent}")
+        except outward.OutwardError:
+            return _TAKEN
+        found = (read_json(answer) or {}) if answer.status == 200 else {}
+        status, seen = str(found.get("host_status", "")), str(found.get("last_checkin", ""))
+        if status not in _AWAY:
+            return _TAKEN
+        heard = f", last heard of {seen[:16].replace('T', ' ')} UTC" if _TIME.match(seen) else ""
+        return f"Kibana took it and keeps it: the endpoint is {status}{heard}. It acts when it comes back."
 
     def _files(self, identity: str, order: Order) -> tuple[tuple[str, bytes], ...]:
         agent = str(order.parameters.get("agent_id") or "")
@@ -168,6 +184,7 @@ class ElasticDefend:
         headers = {
             "Authorization": f"ApiKey {self.api_key}",
             "kbn-xsrf": "casewright",
+            "Elastic-Api-Version": _VERSION,
             "Content-Type": "application/json",
             "Accept": "*/*",
         }

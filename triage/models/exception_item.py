@@ -1,5 +1,7 @@
 """Exceptions: small contracts that hide alerts of a confirmed workflow, and what came of them."""
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -7,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from detections.journal import canonical_json
 from detections.models import Alert, Rule, RuleVersion
 from detections.models.visibility import VisibleQuerySet
 from triage.enums import (
@@ -220,6 +223,12 @@ class ValueList(models.Model):
         return VALUE_LIST_HOLDS[ValueListType(self.type)]
 
 
+def value_list_sha256(value_list: ValueList, values: Sequence[str], reason: str) -> str:
+    """SHA-256 hex of what a version of a list would hold."""
+    content = [value_list.name, value_list.type, list(values), reason]
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
 class ValueListVersion(FourEyes):
     """What a value list held at one time. values: in their plain spelling, sorted, each once."""
 
@@ -271,6 +280,10 @@ class ValueListVersion(FourEyes):
 
     def __str__(self) -> str:
         return f"{self.value_list} v{self.number}"
+
+    def sha256_of_content(self) -> str:
+        """SHA-256 hex of what the version holds now: what its approval is of."""
+        return value_list_sha256(self.value_list, self.values, self.reason)
 
 
 class SuppressionQuerySet(VisibleQuerySet["Suppression"]):

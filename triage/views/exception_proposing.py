@@ -151,11 +151,19 @@ def _at_desk(request: Asked, desk: Desk, form: Form) -> HttpResponse:
     elif act == "hosts":
         form.take_hosts(request.POST.getlist("host"))
     elif act in ("save", "test"):
+        _take_ticked(request, form)
         return _save(request, desk, form, is_tested=act == "test")
     told = _told(request, desk, form, is_fresh=not request.POST or act != "check")
     if act == "check" and request.htmx:
         return render(request, "exceptions/judged.html", {"form": form, "told": told, "is_live": True})
     return _shown(request, desk, form, told)
+
+
+def _take_ticked(request: Asked, form: Form) -> None:
+    """Hosts that were ticked and not taken over yet: who saves means them."""
+    ticked, before = request.POST.getlist("host"), request.POST.getlist("host_was")
+    if ticked and set(ticked) != set(before):
+        form.take_hosts(ticked)
 
 
 def _save(request: Asked, desk: Desk, form: Form, *, is_tested: bool) -> HttpResponse:

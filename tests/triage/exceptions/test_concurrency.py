@@ -1,5 +1,6 @@
 """Many who decide on one exception in the same moment: one wins, the others are told why."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -11,7 +12,8 @@ from detections.models import JournalEntry
 from tests.conftest import person
 from tests.factories.exceptions import content, proposed
 from tests.factories.rules import rule as make_rule
-from tests.faults import IS_FULL
+from tests.faults import keep_figure
+from tests.faults import number as number_of
 from triage import exception_states
 from triage.errors import TriageError
 from triage.models import ExceptionVersion
@@ -75,6 +77,16 @@ def test_of_ten_approvals_and_edits_one_wins(store):
 @pytest.mark.timeout(1800)
 def test_of_fifty_one_wins_each_time(store):
     """200 rounds by `make faults`."""
-    people = [of_user(person(f"lead{number}", "Lead")) for number in range(51)]
-    for number in range(200 if IS_FULL else 3):
+    people, took = [of_user(person(f"lead{number}", "Lead")) for number in range(51)], []
+    for number in range(rounds := number_of(3, 200)):
+        began = time.monotonic()
         check(*one_round(people, number))
+        took.append(round(time.monotonic() - began, 2))
+    keep_figure(
+        "exception races",
+        database=connection.vendor,
+        rounds=rounds,
+        deciders=50,
+        winners_a_round=1,
+        seconds=[took[0], sorted(took)[rounds // 2], took[-1]],
+    )

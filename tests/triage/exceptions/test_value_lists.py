@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from detections.actors import NotPermittedError
+from detections.models import Alert
 from tests.factories.cases import alert
 from tests.factories.events import attack
 from tests.factories.exceptions import PLAIN, active
@@ -13,7 +14,7 @@ from tests.factories.rules import rule as make_rule
 from triage import value_lists
 from triage.errors import StaleEditError, TriageError
 from triage.exception_integrity import standing_faults
-from triage.models import Suppression, ValueListVersion
+from triage.models import Case, Suppression, ValueListVersion
 from triage.routing import RoutingError, deliver_route
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +87,20 @@ def test_a_list_that_was_changed_behind_the_product_is_told(db, analyst, lead):
     assert list(standing_faults()) == [
         "The value list hosts v1 is in force, and its values are not what was approved."
     ]
+
+
+def test_a_list_that_was_changed_behind_the_product_hides_nothing_and_routing_waits(rule, analyst, lead):
+    row = in_force(analyst, lead, "10.0.0.9", kind="ip")
+    active(rule, PLAIN[0], IN_LIST, by=analyst, approver=lead, since=AT - timedelta(days=1))
+    alert(rule, attack(AT, entity="p-1"), AT, name="a1")
+    deliver_route(None)
+    kept = list(row.values)
+    ValueListVersion.objects.filter(pk=row.pk).update(values=["10.0.0.9", "10.6.6.6"])
+    alert(rule, attack(AT, entity="p-2"), AT, name="a2")
+    with pytest.raises(RoutingError, match="The values of the list servers v1 are not what was approved"):
+        deliver_route(None)
+    waiting = Alert.objects.unrouted().values_list("alert_id", flat=True)
+    assert (list(waiting), Case.objects.count()) == (["a2"], 0)
+    ValueListVersion.objects.filter(pk=row.pk).update(values=kept)
+    deliver_route(None)
+    assert Suppression.objects.count() == 2

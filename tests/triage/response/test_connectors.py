@@ -384,3 +384,38 @@ def test_a_destructive_kind_always_needs_another_person(admin):
     kind.needs_approval = False
     with pytest.raises(TriageError, match="another person always decides"):
         save_kind(kind, actor=admin)
+
+
+@pytest.mark.parametrize("key", ["preserve_evidence", "watch_entity"])
+def test_what_the_product_does_itself_takes_no_connector(admin, key):
+    from triage.response_kinds import kind_of
+    from triage.response_settings import save_kind
+
+    connect(key, "webhook", {"url": "https://a.example/"})
+    kind = kind_of(key)
+    with pytest.raises(TriageError, match="Casewright does this itself: leave the connector empty") as told:
+        save_kind(kind, actor=admin)
+    assert ("go through the connector of Collect a file" in str(told.value)) == (key == "preserve_evidence")
+
+
+def test_a_connector_is_saved_and_tested_by_one_button(client, adi, hook):
+    client.force_login(adi)
+    connector = Connector.objects.get()
+    page = f"/admin/triage/connector/{connector.pk}/change/"
+    assert 'name="_test"' in client.get(page).text
+    typed = {
+        "key": connector.key,
+        "name": "SOAR of the team",
+        "adapter": "webhook",
+        "config": json.dumps(connector.config),
+        "secrets": json.dumps(connector.secrets),
+        "enabled": "on",
+        "per_minute": "60",
+        "_test": "Save and test",
+    }
+    answer = client.post(page, typed, follow=True)
+    connector.refresh_from_db()
+    assert (connector.name, connector.tested_ok, len(hook.got)) == ("SOAR of the team", True, 1)
+    assert json.loads(hook.got[0][3])["ping"] is True
+    assert answer.redirect_chain[-1][0] == page
+    assert f"SOAR of the team: {connector.test_says}" in answer.text

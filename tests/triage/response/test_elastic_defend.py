@@ -7,11 +7,22 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from detections.models import JournalEntry
 from tests.factories.actions import WHY, connect, done, observable, permitted, preserved
 from tests.factories.receivers import Kibana, cut, silent
-from triage import observables, response_actions, response_checks, response_undo, verdicts
+from triage import (
+    observables,
+    response_actions,
+    response_checks,
+    response_results,
+    response_running,
+    response_undo,
+    verdicts,
+)
+from triage.actions.elastic_defend import ElasticDefend
+from triage.actions.outcomes import Order, Result
 from triage.enums import PivotState
-from triage.models import EventSummary, Question
+from triage.models import EventSummary, Question, ResponseAction
 from triage.response_actions import Wish
 
 pytestmark = pytest.mark.django_db
@@ -137,6 +148,85 @@ def test_each_fault_of_kibana_has_its_state_and_its_words(fault, state, says, re
     found = done(action)
     assert found[0] == state
     assert says in found[1]
+
+
+def test_an_endpoint_that_is_off_is_waited_for_in_words_and_obeys_when_it_is_back(
+    ready, analyst, lead, kibana
+):
+    kibana.is_off = True
+    action = isolate(ready, analyst, lead)
+    done(action)
+    assert passing(action) == (
+        "running",
+        "Kibana took it and keeps it: the endpoint is offline, last heard of 2026-03-18 07:00 UTC. "
+        "It acts when it comes back.",
+    )
+    state, says = passing(action, 2 * 3600)
+    assert (state, says.endswith(response_running.STILL_ASKED)) == ("unknown", True)
+    assert "the endpoint is offline" in says
+    assert response_results.is_for_people(action)
+    kibana.comes_back()
+    assert passing(action, 6 * 3600) == ("succeeded", "The endpoint says that it is done.")
+    assert len(kibana.actions) == 1
+
+
+def test_an_endpoint_that_never_comes_back_is_given_up_and_a_person_asked(ready, analyst, lead, kibana):
+    kibana.is_off = True
+    action = isolate(ready, analyst, lead)
+    for hours in (0, *range(1, 30)):
+        passing(action, hours * 3600)
+    ResponseAction.objects.filter(pk=action.pk).update(looks=response_running.MOST_LOOKS - 1)
+    for days in (13, 14, 15):
+        passing(action, days * 86_400)
+    asked = len(kibana.got)
+    state, says = passing(action, 60 * 86_400)
+    assert (state, len(kibana.got), says.endswith(response_running.GIVEN_UP)) == ("unknown", asked, True)
+    entries = JournalEntry.objects.filter(verb="action_unknown", data__action=action.pk)
+    assert entries.count() == 1
+    with time_machine.travel(timezone.now() + timedelta(days=61), tick=False):
+        response_results.record_result(action, succeeded=False, proof="It was scrapped.", actor=analyst)
+    action.refresh_from_db()
+    assert action.state == "failed"
+
+
+def test_an_order_that_kibana_gave_up_has_failed(ready, analyst, lead, kibana):
+    kibana.is_off = True
+    action = isolate(ready, analyst, lead)
+    done(action)
+    for row in kibana.actions.values():
+        row["isExpired"] = True
+    assert passing(action) == ("failed", "It lapsed: the endpoint did not answer in time.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "parameters"),
+    [
+        ("isolate_host", "isolate", None),
+        ("release_host", "unisolate", None),
+        ("list_processes", "running_procs", None),
+        ("kill_process", "kill_process", {"entity_id": "E1"}),
+        ("suspend_process", "suspend_process", {"pid": 7312}),
+        ("collect_file", "get_file", {"path": "C:\\a.exe"}),
+    ],
+)
+def test_each_command_has_its_address_and_nothing_but_its_fields(kind, path, parameters, kibana):
+    given = {
+        "kill_process": {"entity_id": "E1", "pid": 7312},
+        "suspend_process": {"pid": "7312"},
+        "collect_file": {"paths": ["C:\\a.exe", "C:\\b.exe"]},
+    }
+    way = ElasticDefend({"url": f"{kibana.url}/", "seconds": 2}, {"api_key": kibana.key})
+    order = order_for(kind, {"agent_id": AGENT, "host": "h", **given.get(kind, {})})
+    assert way.send(order).result is Result.STARTED
+    _method, asked, headers, body = kibana.got[-1]
+    assert (asked, headers["Elastic-Api-Version"]) == (f"/api/endpoint/action/{path}", "2023-10-31")
+    wanted = {"endpoint_ids": [AGENT], "comment": "Casewright CW-1, RA-1: Because. [key-1]"}
+    assert json.loads(body) == wanted | ({"parameters": parameters} if parameters else {})
+    assert way.look_up(order).result is Result.DONE
+
+
+def order_for(kind, parameters):
+    return Order("key-1", 1, "RA-1", kind, "CW-1", "x", "host", "h", parameters, "Because.")
 
 
 def test_an_endpoint_that_says_no_is_a_failure_with_its_reason(ready, analyst, lead, kibana):

@@ -1,6 +1,6 @@
 """The way of an action: asked for, decided by another, done once, taken back; a case waits for it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -292,15 +292,22 @@ def test_a_target_is_one_of_the_case_s_observables(make_case, analyst):
         response_actions.request(case, Wish("block_destination", " "), actor=analyst)
 
 
-def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
-    from triage import watching
-
-    case = make_case()
-    row = observable(case, "host-1", "host")
+def watch(case, value, kind, analyst):
+    row = observable(case, value, kind)
     action = response_actions.request(case, Wish("watch_entity", WHY, target=str(row.pk)), actor=analyst)
     outbox.drain()
     assert state(action) == "succeeded"
+    return action
+
+
+def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
+    from triage import watching
+
+    action = watch(make_case(), "host-1", "host", analyst)
     assert watching.raised("medium", host_name="HOST-1").severity == "high"
+    assert watching.raised("medium", host_name="HOST-1").says == (
+        f"One level more: {action.number} watches host-1 more closely."
+    )
     assert watching.raised("medium", host_name="host-2").severity == "medium"
     later = action.ends_at + timedelta(minutes=1)
     with time_machine.travel(later, tick=False):
@@ -308,3 +315,48 @@ def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
         response_clock.watch(actor=system("test"))
         outbox.drain()
     assert state(action) == "undone"
+
+
+@pytest.mark.parametrize(
+    ("watched", "alerting", "is_same"),
+    [
+        ("corp\\mira", "CORP\\Mira", True),
+        ("corp\\mira", "mira", True),
+        ("mira", "corp\\mira", True),
+        ("corp\\mira", "other\\mira", False),
+        ("corp\\mira", "corp\\m", False),
+        ("mira", "", False),
+    ],
+)
+def test_a_watched_account_is_known_with_and_without_its_domain(
+    make_case, analyst, watched, alerting, is_same
+):
+    from triage import watching
+
+    watch(make_case(), watched, "user", analyst)
+    assert (watching.raised("high", user=alerting).severity == "critical") == is_same
+
+
+def test_alerts_of_a_watched_host_weigh_more_in_new_cases_and_in_open_ones(store, make_case, analyst):
+    from tests.factories.cases import alert
+    from tests.factories.events import attack
+    from tests.factories.rules import rule as make_rule
+    from triage.models import Case
+    from triage.routing import deliver_route
+
+    rule, at = make_rule(), datetime(2026, 3, 18, 9, 41, tzinfo=UTC)
+    alert(rule, attack(at, entity="p-1"), at, name="a1", severity="medium")
+    deliver_route(None)
+    first = Case.objects.latest("pk")
+    before, due = first.severity, first.due_at
+    action = watch(first, first.host_name, "host", analyst)
+    alert(rule, attack(at, entity="p-1"), at, name="a2", severity="medium")
+    alert(rule, attack(at, entity="p-2"), at, name="a3", severity="medium")
+    deliver_route(None)
+    new = Case.objects.latest("pk")
+    first.refresh_from_db()
+    assert (before, first.severity, new.severity) == ("medium", "high", "high")
+    assert first.due_at < due
+    told = f"One level more: {action.number} watches {first.host_name} more closely."
+    written = JournalEntry.objects.filter(reason=told).values_list("verb", flat=True)
+    assert sorted(written) == ["case_opened", "occurrence_added"]

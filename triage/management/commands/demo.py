@@ -1,8 +1,10 @@
 """`manage.py demo`: the demo's people and scenarios."""
 
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from detections.actors import Actor, system
 from detections.errors import CasewrightError
@@ -32,6 +34,14 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _next_day(self, actor: Actor) -> None:
+        now = timezone.now()
+        wait = (demo.next_day_can_end(now=now) - now).total_seconds()
+        if wait > 0:
+            self.stdout.write(
+                f"An exception came into force a moment ago. The day begins after that: wait {wait:.0f} s."
+            )
+            self.stdout.flush()
+            time.sleep(wait)
         try:
             summary = demo.import_next_day(actor=actor, store=event_store())
         except CasewrightError as error:
