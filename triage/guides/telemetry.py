@@ -50,7 +50,7 @@ def reads_alerts(filters: Filters) -> bool:
 
 
 def needed(when: Query) -> tuple[TelemetryKind, ...]:
-    """The kinds that must exist for a query's silence to mean anything: what each of its stages reads, told by
+    """The kinds without which a query's silence means nothing: what each of its stages reads, told by
     category and fields.
 
     A lookup and a connection are both `network`: its fields tell which is meant. Empty if neither category
