@@ -41,7 +41,10 @@ _STAGES = (
     (re.compile(r"if suspicious", re.IGNORECASE), StageFor.SUSPICIOUS),
     (re.compile(r"if (?:confirmed )?malicious", re.IGNORECASE), StageFor.MALICIOUS),
 )
+_CLOSES = re.compile(r"\b(escalat|clos|benign|preserv|suppress|except|resolv|lower)", re.IGNORECASE)
 SHORT_TITLE = 60
+# What is more is kept as text: nobody answers it one by one, and every page of a case lists its questions.
+MOST_QUESTIONS = 100
 
 
 def read_note(note: str, transforms: Sequence[Entry], path: str) -> Guide:
@@ -85,10 +88,11 @@ class _Reader:
         asked = [part for part in parts if part.sort == "steps"] or _fallback(parts)
         items = [item for part in asked for item in _with_their_labels(part.blocks)]
         items, closing = _without_closing(items)
+        items, further = items[:MOST_QUESTIONS], items[MOST_QUESTIONS:]
         questions = tuple(self._question(item) for item in items)
         closing_text = self._text(sources([closing])[2:], "") if closing else ""
         pivots = self._pivots()
-        sections = tuple(self._sections(parts, asked))
+        sections = [*self._sections(parts, asked), *self._further(further)]
         return Guide(
             title=next((part.title for part in parts if part.sort == "title"), ""),
             questions=tuple(_with_requirement(question, pivots) for question in questions),
@@ -96,7 +100,7 @@ class _Reader:
             false_positives=FalsePositives(tuple(self._points(parts))),
             response=tuple(self._stages(parts)),
             pivots=pivots,
-            sections=sections,
+            sections=tuple(sections),
             faults=tuple(self._entries.faults),
         )
 
@@ -196,6 +200,13 @@ class _Reader:
         )
         return ResponseStage(f"step_{number}", title, applies, self._text(text, ""))
 
+    def _further(self, items: Sequence[Block]) -> Iterable[Section]:
+        """Questions beyond the most that a case asks."""
+        if items:
+            said = f"The guide asks {len(items):,} questions more than the {MOST_QUESTIONS} that a case has."
+            self._entries.fault(f"{said} They are kept as text.", "Split the guide, or ask less.")
+            yield Section("Further questions, not asked one by one", self._text(sources(items), ""))
+
     def _sections(self, parts: Iterable[_Part], asked: list[_Part]) -> Iterable[Section]:
         """What is no question, false-positive point or response step."""
         for part in parts:
@@ -261,7 +272,7 @@ def _with_their_labels(found: Iterable[Block]) -> list[Block]:
 def _without_closing(items: list[Block]) -> tuple[list[Block], Block | None]:
     """A structured guide ends with a bare sentence that says when to escalate and when to close."""
     is_structured = any(_LABEL.match(child.text) for item in items for child in item.children)
-    if is_structured and items and not items[-1].children:
+    if is_structured and items and not items[-1].children and _CLOSES.search(items[-1].text):
         return items[:-1], items[-1]
     return items, None
 

@@ -202,3 +202,19 @@ def test_other_ways_of_writing_a_guide_mean_the_same(write):
     assert (question.focus.fields, question.pivots) == (known.focus.fields, known.pivots)
     assert (guide.closing, guide.false_positives) == (told.closing, told.false_positives)
     assert [line.text for line in placed(note, guide) if line.is_left_over] == []
+
+
+def test_a_last_question_without_labels_is_no_closing_sentence():
+    guide = parse_guide(NOTE.replace("- Escalate when odd; close when known.", "- Who else saw it?"), [ENTRY])
+    assert ([question.title for question in guide.questions], guide.closing) == (
+        ["Is it real?", "Who else saw it?"],
+        "",
+    )
+
+
+def test_what_nobody_could_answer_one_by_one_is_kept_as_text():
+    note = "#### Investigation steps\n\n" + "".join(f"- Question {n}?\n" for n in range(150))
+    guide = parse_guide(note)
+    assert (len(guide.questions), len(guide.faults)) == (100, 1)
+    assert "Question 149?" in guide.sections[-1].text
+    assert [line.text for line in placed(note, guide) if line.is_left_over] == []
