@@ -205,7 +205,7 @@ class _Reader:
         if items:
             said = f"The guide asks {len(items):,} questions more than the {MOST_QUESTIONS} that a case has."
             self._entries.fault(f"{said} They are kept as text.", "Split the guide, or ask less.")
-            yield Section("Further questions, not asked one by one", self._text(sources(items), ""))
+            yield Section("Further questions, not asked one by one", self._text(sources(list(items)), ""))
 
     def _sections(self, parts: Iterable[_Part], asked: list[_Part]) -> Iterable[Section]:
         """What is no question, false-positive point or response step."""
