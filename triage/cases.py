@@ -85,13 +85,12 @@ def start(case: Case, *, actor: Actor) -> None:
 
 def refresh(case: Case) -> None:
     """Bring a locked case's counters for the queue up to date."""
-    stands = standings(case)
+    runs = latest_runs(case)
+    stands = standings(case, runs=runs)
     case.questions_total = len(stands)
     case.questions_answered = sum(standing.state != QuestionState.OPEN for standing in stands)
     case.no_telemetry_count = sum(standing.lacks_telemetry for standing in stands)
-    case.blocked_count = sum(
-        run.state in (PivotState.BLOCKED, PivotState.FAILED) for run in latest_runs(case)
-    )
+    case.blocked_count = sum(run.state in (PivotState.BLOCKED, PivotState.FAILED) for run in runs)
     case.last_activity_at = timezone.now()
     case.save(
         update_fields=[

@@ -53,10 +53,13 @@ def freeze_alert(case: Case, alert: Alert, *, number: int) -> PivotRun | None:
     return run
 
 
-def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None = None) -> None:
+def freeze(
+    run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None = None, collects: bool = True
+) -> None:
     """Copy the documents, with the hash of each and of the whole, and say where they came from.
 
     known: the identities that earlier attempts have, to mark what is new; None where there was none.
+    collects: False where another pivot of the case follows at once and takes these values over as well.
     """
     kept = list(rows)[:MOST_ROWS]
     made = [
@@ -76,4 +79,5 @@ def freeze(run: PivotRun, rows: Iterable[Row], *, known: Collection[str] | None 
     run.segments = evidence_origin.noted(run.segments, [row.origin for row in kept])
     run.added = sum(row.is_new for row in made)
     run.sha256 = run_sha256(run, [row.sha256 for row in made])
-    observables.collect(run.case)
+    if collects:
+        observables.collect(run.case)

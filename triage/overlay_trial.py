@@ -110,7 +110,11 @@ def trial(draft: GuideVersion, *, case: Case | None, rule: Rule, actor: Actor) -
     else:
         documents = [event["document"] for event in alert.events]
         name = f"the newest alert of the rule, of {alert.last_event_at:%Y-%m-%d %H:%M} UTC"
-    questions = tuple(_question(guide, question, documents, alert, {}, []) for question in guide.questions)
+    known = documents if alert else ()
+    questions = tuple(
+        _question(guide, question, documents, alert, {}, _on_alert(guide, question, known))
+        for question in guide.questions
+    )
     return Trial(name, guide, questions, tuple(_blocks(decide(_unanswered(guide)))))
 
 
@@ -156,7 +160,7 @@ def _question(
         question,
         tuple(_needs(question)),
         tuple(_pivot(guide.pivot(key), documents, anchor, runs) for key in keys),
-        tuple(tried) or tuple(_untried(guide, question)),
+        tuple(tried),
     )
 
 
@@ -172,9 +176,17 @@ def _needs(question: Question) -> Iterator[str]:
         yield "evidence that is cited; no telemetry is required by name"
 
 
-def _untried(guide: Guide, question: Question) -> Iterator[TriedCheck]:
-    for check in guide.checks_of(question.key):
-        yield TriedCheck(check, Verdict(CheckState.UNKNOWN, "Choose a case to try it on."))
+def _on_alert(guide: Guide, question: Question, documents: Sequence[Document]) -> list[TriedCheck]:
+    """Without a case there are the events of an alert at most: checks over these alone can be tried."""
+    run = PivotRun(key=checks.ALERT, label="the alert", state=PivotState.HITS, total=len(documents))
+    run.kept = run.total
+    catalogue = event_store().known_fields()
+    return [
+        TriedCheck(check, checks.verdict(check, run, documents, catalogue))
+        if documents and check.pivot == checks.ALERT and check.rare is None
+        else TriedCheck(check, Verdict(CheckState.UNKNOWN, "Choose a case to try it on."))
+        for check in guide.checks_of(question.key)
+    ]
 
 
 # -- pivots

@@ -8,7 +8,9 @@ from django.utils import timezone
 
 from detections import outbox
 from detections.enums import OutboxState
+from detections.models import OutboxRow
 from triage import pivot_windows
+from triage.enums import PivotState
 from triage.guide_versions import guide_of
 from triage.models import PivotRun
 from triage.pivot_windows import Reach, reach_of
@@ -21,6 +23,13 @@ def ask(run: PivotRun, *, not_before: datetime | None = None) -> None:
     row = outbox.put(RUN, f"{RUN}:{run.pk}", run.pk, not_before=not_before)
     if row.state == OutboxState.FAILED:
         outbox.retry(row.pk)
+
+
+def is_last_asked(run: PivotRun) -> bool:
+    """Whether no other pivot of the case is asked for that will run now, of a locked case."""
+    others = PivotRun.objects.filter(case=run.case_id, state__in=(PivotState.NOT_RUN, PivotState.RUNNING))
+    asked = OutboxRow.objects.filter(kind=RUN, state=OutboxState.PENDING, not_before__lte=timezone.now())
+    return not asked.filter(subject__in=others.exclude(pk=run.pk).values("pk")).exists()
 
 
 def again(

@@ -13,7 +13,7 @@ from detections.actors import Actor, system
 from detections.errors import CasewrightError
 from detections.models import Alert
 from detections.stores.base import Window
-from triage import asking, cases, checks, journal, late_evidence, pivot_attempts, rare_values
+from triage import asking, cases, checks, journal, late_evidence, observables, pivot_attempts, rare_values
 from triage.enums import PivotOrigin, PivotScope, PivotState
 from triage.errors import TriageError
 from triage.evidence import latest_runs
@@ -21,7 +21,7 @@ from triage.freezing import freeze
 from triage.guide_versions import guide_of
 from triage.guides.model import Guide, Pivot
 from triage.models import Case, PivotRun
-from triage.pivot_attempts import again, ask, place
+from triage.pivot_attempts import again, ask, is_last_asked, place
 from triage.pivot_search import Outcome, filled, query_data, search
 from triage.pivot_windows import Reach
 from triage.rare_values import Rarities
@@ -176,8 +176,10 @@ def _store(
     run.query, run.coverage, run.segments = outcome.query, outcome.coverage, list(outcome.segments)
     run.total, run.took_ms, run.finished_at = outcome.total, took, timezone.now()
     if outcome.state != PivotState.FAILED:
-        freeze(run, outcome.rows, known=late_evidence.known(run))
+        freeze(run, outcome.rows, known=late_evidence.known(run), collects=False)
         run.gone = late_evidence.gone(run)
+    if is_last_asked(run):
+        observables.collect(case)
     if run.attempt > 1 and not case.is_open:
         run.is_after_closing, run.counts = True, False
     run.save()

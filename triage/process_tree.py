@@ -3,12 +3,12 @@
 A process that is only named, by a child, is *unseen*: it is drawn, and nothing is guessed about it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 
 from detections import ecs
 from detections.ecs import Document
@@ -94,8 +94,9 @@ class ProcessTree:
 def process_tree(
     case: Case, runs: Sequence[PivotRun], *, depth: int = MOST_DEPTH, width: int = MOST_CHILDREN
 ) -> ProcessTree | None:
-    """The tree around the alert's process, or None where no event names one. Three queries."""
-    processes, centre = _processes(case, runs)
+    """The tree around the alert's process, or None where no event names one. Five queries."""
+    rows = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs]).exclude(process_key="")
+    processes, centre = _processes(rows, {run.pk for run in runs if is_alert(run)})
     if not centre:
         return None
     above, folded_above = _above(processes, centre)
@@ -115,6 +116,7 @@ def process_tree(
         others=0,
         notes=(),
     )
+    _count(rows, tree.nodes)
     _describe(tree.nodes)
     notes = tuple(_notes(tree))
     drawn = len(tree.nodes) + folded_above + folded_below
@@ -124,28 +126,31 @@ def process_tree(
 # -- reading
 
 
-def _processes(case: Case, runs: Sequence[PivotRun]) -> tuple[dict[str, Process], str]:
-    """Every process that an event names, and the key of the alert's."""
-    own = {run.pk for run in runs if is_alert(run)}
-    rows = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs])
-    rows = rows.exclude(process_key="")
+def _processes(rows: "QuerySet[EventSummary]", own: Collection[int]) -> tuple[dict[str, Process], str]:
+    """Every process that an event names, with what process events say of it, and the key of the alert's."""
     found: dict[str, Process] = {}
     told = rows.filter(kind=_K.PROCESS).order_by("event_at", "evidence")
-    for summary in told.values_list(*_Told._fields):
-        _take(found, _Told(*summary))
-    names = {"name": Max("process_name"), "number": Max("pid"), "how_many": Count("identity", distinct=True)}
-    grouped = rows.order_by().values("process_key", "kind").annotate(**names)
-    for row in cast("list[dict[str, Any]]", grouped):
-        one = found.setdefault(row["process_key"], Process(row["process_key"]))
-        one.name, one.pid = one.name or row["name"], one.pid or row["number"]
-        one.is_named_only = False
-        if row["kind"] in COUNTED:
-            one.counts[row["kind"]] = row["how_many"]
+    for values in told.values_list(*_Told._fields):
+        _take(found, _Told(*values))
+    for key in rows.order_by().values_list("process_key", flat=True).distinct():
+        found.setdefault(key, Process(key)).is_named_only = False
     for one in list(found.values()):
         if one.parent_key in found and one.parent_key != one.key:
             found[one.parent_key].children.append(one.key)
     centre = rows.filter(pivot__in=own).order_by("event_at").values_list("process_key", flat=True)
     return found, centre.first() or ""
+
+
+def _count(rows: "QuerySet[EventSummary]", nodes: Iterable[Node]) -> None:
+    """Events by kind of those shown, and what other events call them."""
+    shown = {node.process.key: node.process for node in nodes}
+    names = {"name": Max("process_name"), "number": Max("pid"), "how_many": Count("identity", distinct=True)}
+    grouped = rows.filter(process_key__in=list(shown)).order_by().values("process_key", "kind")
+    for row in cast("list[dict[str, Any]]", grouped.annotate(**names)):
+        one = shown[row["process_key"]]
+        one.name, one.pid = one.name or row["name"], one.pid or row["number"]
+        if row["kind"] in COUNTED:
+            one.counts[row["kind"]] = row["how_many"]
 
 
 def _take(found: dict[str, Process], summary: _Told) -> None:

@@ -3,8 +3,9 @@
 Reads event summaries, never documents. An event that several pivots froze stands there once.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple
@@ -37,48 +38,79 @@ _STEPS = (
 _TICKS = 7
 
 
-class Item(NamedTuple):
-    """An event on the timeline. row: the evidence row that it opens. is_elsewhere: of another host.
+class Point(NamedTuple):
+    """An event's place. row: the evidence row that it opens. identity: "" for the alert itself.
 
-    A tuple, since a page makes thousands of them.
+    A tuple in the order in which events stand, since a page sorts thousands of them.
     """
 
+    at: datetime
     row: int
     identity: str
-    at: datetime
     kind: str
-    action: str
-    process: str
-    what: str
-    is_end: bool
     is_of_alert: bool
     is_fired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A point with what its event says, read for those alone that are shown as events of their own."""
+
+    point: Point
+    action: str = ""
+    process: str = ""
+    what: str = ""
+    is_end: bool = False
     host: str = ""
     is_elsewhere: bool = False
+
+    @property
+    def row(self) -> int:
+        return self.point.row
+
+    @property
+    def at(self) -> datetime:
+        return self.point.at
+
+    @property
+    def kind(self) -> str:
+        return self.point.kind
+
+    @property
+    def is_of_alert(self) -> bool:
+        return self.point.is_of_alert
+
+    @property
+    def is_fired(self) -> bool:
+        return self.point.is_fired
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is drawn: one event, or several that stand too close. share: its place from 0 to 1."""
+    """What is drawn: one event, or several that stand too close. share: its place from 0 to 1.
+
+    item: what the event says, where it is one.
+    """
 
     share: float
-    items: tuple[Item, ...]
+    points: tuple[Point, ...]
+    item: Item | None = None
 
     @property
-    def first(self) -> Item:
-        return self.items[0]
+    def first(self) -> Point:
+        return self.points[0]
 
     @property
-    def last(self) -> Item:
-        return self.items[-1]
+    def last(self) -> Point:
+        return self.points[-1]
 
     @property
     def is_fired(self) -> bool:
-        return any(item.is_fired for item in self.items)
+        return any(point.is_fired for point in self.points)
 
     @property
     def is_of_alert(self) -> bool:
-        return any(item.is_of_alert for item in self.items)
+        return any(point.is_of_alert for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +134,7 @@ class Tick:
 class Timeline:
     """whole: from the first to the last event. window: what is drawn. other: events of no lane."""
 
-    items: tuple[Item, ...]
+    points: tuple[Point, ...]
     whole: Window
     around: Window
     window: Window
@@ -115,53 +147,70 @@ class Timeline:
         """The place of a moment in the window, 0 to 1, held to its edges."""
         return min(1.0, max(0.0, _share(moment, self.window)))
 
-    def within(self, start: datetime | None, end: datetime | None) -> list[Item]:
+    def within(self, start: datetime | None, end: datetime | None) -> list[Point]:
         """Events of a stretch, both ends in it; without one those of the window."""
         low, high = start or self.window.start, end or self.window.end
-        return [item for item in self.items if low <= item.at <= high]
+        return [point for point in self.points if low <= point.at <= high]
 
 
 def timeline(case: Case, runs: Sequence[PivotRun], window: Window | None = None) -> Timeline | None:
-    """The timeline over the newest runs of a case, or None where nothing is frozen. Two queries."""
-    items = tuple(_items(case, runs))
-    if not items:
+    """The timeline over the newest runs of a case, or None where nothing is frozen. Three queries."""
+    points = tuple(_points(case, runs))
+    if not points:
         return None
-    whole = _widened(items[0].at, items[-1].at)
-    around = _around(items, whole)
+    whole = _widened(points[0].at, points[-1].at)
+    around = _around(points, whole)
     shown = window or (whole if whole.end - whole.start <= ALL_UP_TO else around)
-    visible = [item for item in items if shown.start <= item.at <= shown.end]
+    visible = [point for point in points if shown.start <= point.at <= shown.end]
     return Timeline(
-        items=items,
+        points=points,
         whole=whole,
         around=around,
         window=shown,
-        lanes=tuple(_lanes(case, runs, items, visible, shown)),
+        lanes=tuple(_lanes(case, runs, points, visible, shown)),
         ticks=tuple(_ticks(shown)),
-        other=sum(item.kind not in LANES for item in items),
+        other=sum(point.kind not in LANES for point in points),
         in_view=len(visible),
     )
 
 
-def _items(case: Case, runs: Sequence[PivotRun]) -> Iterable[Item]:
+def items_of(case: Case, points: Iterable[Point]) -> list[Item]:
+    """What the events at these points say, in their order. One query."""
+    points = list(points)
+    found = EventSummary.objects.filter(pk__in=[point.row for point in points if point.identity])
+    told = {row: rest for row, *rest in found.values_list("pk", *_TOLD)}
+    return [_item(case, point, told.get(point.row, ())) for point in points]
+
+
+def _item(case: Case, point: Point, told: Sequence[Any]) -> Item:
+    if not point.identity:
+        return Item(point, "alert", what=case.title, host=case.host_name)
+    item = Item(point, *told)
+    is_elsewhere = bool(item.host and case.host_id) and item.host not in (case.host_name, case.host_id)
+    return replace(item, is_elsewhere=is_elsewhere)
+
+
+_TOLD = ("action", "process_name", "what", "is_end", "host")
+
+
+def _points(case: Case, runs: Sequence[PivotRun]) -> list[Point]:
     """Each event once; the alert's own row before that of a pivot. In order of time."""
     fired = _fired(case)
     own = {run.pk for run in runs if is_alert(run)}
-    held: dict[str, Item] = {}
-    last: dict[int, Item] = {}
-    for values in _summaries(case, runs):
-        row, pivot, identity, at, *rest = values
-        rest.insert(0, _moment(at))
-        if pivot in own and (pivot not in last or last[pivot].at <= rest[0]):
-            last[pivot] = _alert_item(case, row, rest[0])
+    held: dict[str, Point] = {}
+    last: dict[int, Point] = {}
+    for row, pivot, identity, text, kind in _summaries(case, runs):
+        at, is_own = _moment(text), pivot in own
+        if is_own and (pivot not in last or last[pivot].at <= at):
+            last[pivot] = Point(at, row, "", _K.ALERT, is_of_alert=True, is_fired=False)
         earlier = held.get(identity)
-        is_own = pivot in own
         if earlier is not None and (earlier.is_of_alert or not is_own):
             if row in fired and not earlier.is_fired:
                 held[identity] = earlier._replace(is_fired=True)
             continue
         is_fired = row in fired or (earlier is not None and earlier.is_fired)
-        held[identity] = _item(case, row, identity, rest, is_own, is_fired)
-    return sorted([*held.values(), *last.values()], key=lambda item: (item.at, item.row, item.identity))
+        held[identity] = Point(at, row, identity, kind, is_own, is_fired)
+    return sorted([*held.values(), *last.values()])
 
 
 def _moment(text: str) -> datetime:
@@ -169,48 +218,11 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _item(
-    case: Case, row: int, identity: str, rest: Sequence[Any], is_of_alert: bool, is_fired: bool
-) -> Item:
-    at, kind, action, process, what, is_end, host = rest
-    is_elsewhere = bool(host and case.host_id) and host not in (case.host_name, case.host_id)
-    return Item(
-        row, identity, at, kind, action, process, what, is_end, is_of_alert, is_fired, host, is_elsewhere
-    )
-
-
-def _alert_item(case: Case, row: int, at: datetime) -> Item:
-    """The alert itself, at its last event."""
-    return Item(
-        row,
-        "",
-        at,
-        _K.ALERT,
-        "alert",
-        "",
-        case.title,
-        False,
-        is_of_alert=True,
-        is_fired=False,
-        host=case.host_name,
-    )
-
-
 def _summaries(case: Case, runs: Sequence[PivotRun]) -> "QuerySet[EventSummary, tuple[Any, ...]]":
     """Times as text: what Django does to make each an aware datetime takes longer than all else here."""
     wanted = EventSummary.objects.filter(case=case, pivot__in=[run.pk for run in runs])
     wanted = wanted.annotate(at=Cast("event_at", CharField()))
-    columns = (
-        "evidence",
-        "pivot",
-        "identity",
-        "at",
-        "kind",
-        "action",
-        "process_name",
-        "what",
-    )
-    return wanted.order_by().values_list(*columns, "is_end", "host")
+    return wanted.order_by().values_list("evidence", "pivot", "identity", "at", "kind")
 
 
 def _fired(case: Case) -> set[int]:
@@ -228,23 +240,23 @@ def _widened(start: datetime, end: datetime) -> Window:
     return Window(start - air, end + air)
 
 
-def _around(items: Sequence[Item], whole: Window) -> Window:
+def _around(points: Sequence[Point], whole: Window) -> Window:
     """From the first alert outward, as long as one event follows the other closely."""
-    own = [at for at, item in enumerate(items) if item.is_of_alert]
+    own = [at for at, point in enumerate(points) if point.is_of_alert]
     if not own:
         return whole
     first = last = own[0]
-    while first and _close(items, first - 1) and items[own[0]].at - items[first - 1].at < BEFORE_ALERT:
+    begun = points[own[0]].at
+    while first and _close(points, first - 1) and begun - points[first - 1].at < BEFORE_ALERT:
         first -= 1
-    while (
-        last + 1 < len(items) and _close(items, last) and items[last + 1].at - items[own[0]].at < AFTER_ALERT
-    ):
+    most = len(points) - 1
+    while last < most and _close(points, last) and points[last + 1].at - begun < AFTER_ALERT:
         last += 1
-    return _widened(items[first].at, items[last].at)
+    return _widened(points[first].at, points[last].at)
 
 
-def _close(items: Sequence[Item], at: int) -> bool:
-    return items[at + 1].at - items[at].at < BURST_ENDS
+def _close(points: Sequence[Point], at: int) -> bool:
+    return points[at + 1].at - points[at].at < BURST_ENDS
 
 
 def _share(moment: datetime, window: Window) -> float:
@@ -266,23 +278,28 @@ def _ticks(window: Window) -> Iterable[Tick]:
 
 
 def _lanes(
-    case: Case, runs: Sequence[PivotRun], items: Sequence[Item], visible: Sequence[Item], window: Window
+    case: Case, runs: Sequence[PivotRun], points: Sequence[Point], visible: Sequence[Point], window: Window
 ) -> Iterable[Lane]:
-    for kind in LANES:
-        total = sum(item.kind == kind for item in items)
-        marks = tuple(marks_of([item for item in visible if item.kind == kind], window))
-        silence, is_unknown = ("", False) if marks else _silence(case, runs, kind, total)
-        yield Lane(kind, total, marks, silence, is_unknown)
+    totals = Counter(point.kind for point in points)
+    drawn = {kind: list(marks_of([one for one in visible if one.kind == kind], window)) for kind in LANES}
+    single = [mark.first for marks in drawn.values() for mark in marks if len(mark.points) == 1]
+    told = dict(zip(single, items_of(case, single), strict=True))
+    for kind, found in drawn.items():
+        marks = tuple(replace(mark, item=told.get(mark.first)) for mark in found)
+        silence, is_unknown = ("", False) if marks else _silence(case, runs, kind, totals[kind])
+        yield Lane(kind, totals[kind], marks, silence, is_unknown)
 
 
-def marks_of(items: Iterable[Item], window: Window) -> Iterable[Mark]:
+def marks_of(points: Iterable[Point], window: Window) -> Iterable[Mark]:
     """Events in order of time, those of one place together."""
-    held: dict[int, list[Item]] = {}
-    for item in items:
-        held.setdefault(round(_share(item.at, window) * PLACES), []).append(item)
+    start, span = window.start, max(window.end - window.start, timedelta(microseconds=1))
+    held: dict[int, list[tuple[float, Point]]] = {}
+    for point in points:
+        share = (point.at - start) / span
+        held.setdefault(round(share * PLACES), []).append((share, point))
     for together in held.values():
-        shares = [_share(item.at, window) for item in together]
-        yield Mark(sum(shares) / len(shares), tuple(together))
+        middle = sum(share for share, _point in together) / len(together)
+        yield Mark(middle, tuple(point for _share, point in together))
 
 
 def _silence(case: Case, runs: Sequence[PivotRun], kind: TelemetryKind, total: int) -> tuple[str, bool]:

@@ -17,7 +17,7 @@ from detections.rule_import.reading import read
 from detections.rule_loading import with_local_overlay
 
 NOT_RUNNABLE = (
-    "Rules of type {type} do not run here yet. Its guide serves alerts of this rule that come in from "
+    "Rules of type {type} do not run here yet. The guide serves alerts of this rule that come in from "
     "elsewhere."
 )
 

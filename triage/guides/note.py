@@ -23,7 +23,13 @@ from triage.guides.model import (
 )
 from triage.guides.pivots import TOKEN, Entries, Entry, pivot_of
 
-_LABEL = re.compile(r"\*{0,2}(Why|Focus|Hint|Range|Library|Implication)\s*:\*{0,2}\s*(.*)", re.DOTALL)
+# However it is written: `Why:`, `**Why:**`, `*Why*:`, `hints:`.
+_LABEL = re.compile(
+    r"[*_]{0,3}(Why|Focus|Hint|Range|Library|Implication)s?[*_]{0,3}\s*:[*_]{0,3}\s*(.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+# A line in bold that stands alone is a heading if it announces what a guide has.
+_BOLD_LINE = re.compile(r"(\*\*|__)([^*_]+)\1:?|(\*\*|__)([^*_]+):\3")
 _CODE = re.compile(r"`([^`]+)`")
 _FIELD = re.compile(r"@timestamp|[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -35,7 +41,10 @@ _STAGES = (
     (re.compile(r"if suspicious", re.IGNORECASE), StageFor.SUSPICIOUS),
     (re.compile(r"if (?:confirmed )?malicious", re.IGNORECASE), StageFor.MALICIOUS),
 )
+_CLOSES = re.compile(r"\b(escalat|clos|benign|preserv|suppress|except|resolv|lower)", re.IGNORECASE)
 SHORT_TITLE = 60
+# What is more is kept as text: nobody answers it one by one, and every page of a case lists its questions.
+MOST_QUESTIONS = 100
 
 
 def read_note(note: str, transforms: Sequence[Entry], path: str) -> Guide:
@@ -77,12 +86,13 @@ class _Reader:
     def guide(self) -> Guide:
         parts = _parts(blocks(self._entries.note))
         asked = [part for part in parts if part.sort == "steps"] or _fallback(parts)
-        items = [block for part in asked for block in part.blocks if block.is_item]
+        items = [item for part in asked for item in _with_their_labels(part.blocks)]
         items, closing = _without_closing(items)
+        items, further = items[:MOST_QUESTIONS], items[MOST_QUESTIONS:]
         questions = tuple(self._question(item) for item in items)
         closing_text = self._text(sources([closing])[2:], "") if closing else ""
         pivots = self._pivots()
-        sections = tuple(self._sections(parts, asked))
+        sections = [*self._sections(parts, asked), *self._further(further)]
         return Guide(
             title=next((part.title for part in parts if part.sort == "title"), ""),
             questions=tuple(_with_requirement(question, pivots) for question in questions),
@@ -90,7 +100,7 @@ class _Reader:
             false_positives=FalsePositives(tuple(self._points(parts))),
             response=tuple(self._stages(parts)),
             pivots=pivots,
-            sections=sections,
+            sections=tuple(sections),
             faults=tuple(self._entries.faults),
         )
 
@@ -106,7 +116,7 @@ class _Reader:
                 rest.append(child)
             else:
                 text = self._text("\n".join([found[2], *map(source, child.children)]), key)
-                labels.setdefault(found[1], []).append(text)
+                labels.setdefault(found[1].capitalize(), []).append(text)
         said = {label: "\n".join(texts) for label, texts in labels.items()}
         parts = implications.split(said.get("Implication", ""))
         return Question(
@@ -190,28 +200,41 @@ class _Reader:
         )
         return ResponseStage(f"step_{number}", title, applies, self._text(text, ""))
 
+    def _further(self, items: Sequence[Block]) -> Iterable[Section]:
+        """Questions beyond the most that a case asks."""
+        if items:
+            said = f"The guide asks {len(items):,} questions more than the {MOST_QUESTIONS} that a case has."
+            self._entries.fault(f"{said} They are kept as text.", "Split the guide, or ask less.")
+            yield Section("Further questions, not asked one by one", self._text(sources(list(items)), ""))
+
     def _sections(self, parts: Iterable[_Part], asked: list[_Part]) -> Iterable[Section]:
         """What is no question, false-positive point or response step."""
         for part in parts:
             if part.sort in ("false_positives", "response"):
                 continue
             rest = [block for block in part.blocks if not (part in asked and block.is_item)]
-            if rest or (part.title and part.sort == "other"):
+            if rest or (part.title and part.sort in ("other", "aside")):
                 yield Section(part.title, self._text(sources(rest), ""))
 
 
 def _parts(found: list[Block]) -> list[_Part]:
     parts = [_Part()]
     for block in found:
-        if block.kind == "heading":
+        if block.kind == "heading" or _announces(block):
             parts.append(_Part(_title(block.text), _sort(block.text)))
         else:
             parts[-1].blocks.append(block)
     return [part for part in parts if part.title or part.blocks]
 
 
+def _announces(block: Block) -> bool:
+    if block.kind != "paragraph" or _BOLD_LINE.fullmatch(block.text) is None:
+        return False
+    return _sort(block.text) not in ("other", "frame")
+
+
 def _title(text: str) -> str:
-    return text.strip("# ").rstrip(":").strip()
+    return text.strip("#*_ ").rstrip(":").strip("*_ ")
 
 
 def _sort(text: str) -> str:
@@ -225,6 +248,8 @@ def _sort(text: str) -> str:
         return "frame"
     if "false positive" in words:
         return "false_positives"
+    if words.startswith(("setup", "references", "resources")):
+        return "aside"
     return "response" if words.startswith("response") else "other"
 
 
@@ -233,10 +258,21 @@ def _fallback(parts: list[_Part]) -> list[_Part]:
     return [part for part in parts if part.sort in ("title", "frame", "other")]
 
 
+def _with_their_labels(found: Iterable[Block]) -> list[Block]:
+    """The items of a part; a label that stands beside its question, not below it, is still its label."""
+    items: list[Block] = []
+    for block in found:
+        if block.is_item and items and _LABEL.match(block.text):
+            items[-1] = replace(items[-1], children=(*items[-1].children, block))
+        elif block.is_item:
+            items.append(block)
+    return items
+
+
 def _without_closing(items: list[Block]) -> tuple[list[Block], Block | None]:
     """A structured guide ends with a bare sentence that says when to escalate and when to close."""
     is_structured = any(_LABEL.match(child.text) for item in items for child in item.children)
-    if is_structured and items and not items[-1].children:
+    if is_structured and items and not items[-1].children and _CLOSES.search(items[-1].text):
         return items[:-1], items[-1]
     return items, None
 

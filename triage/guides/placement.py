@@ -13,7 +13,12 @@ from triage.guides.model import Guide
 from triage.guides.pivots import TOKEN
 
 LEFT_OVER = ""
-_LABEL = re.compile(r"^(?:why|focus|hint|range|library|implication)\s*:\s*")
+_LABEL = re.compile(r"^(?:why|focus|hint|range|library|implication)s?\s*:\s*")
+# What stands for a heading where an author wrote a line in bold.
+_HEADING = re.compile(
+    r"(\*\*|__)[^*_]*(investigation step|false positive|response|investigating )[^*_]*(\*\*|__):?$",
+    re.IGNORECASE,
+)
 _INLINE = re.compile(r"!\{(?:investigate|osquery)\{")
 _MARKUP = re.compile(r"[*`_#|>~-]+")
 _SPACE = re.compile(r"\s+")
@@ -86,7 +91,7 @@ def _place(block: Block, places: list[tuple[str, str]]) -> str:
     each = [next((place for place, text in places if piece in text), LEFT_OVER) for piece in pieces]
     if all(each):
         return ", ".join(dict.fromkeys(each))
-    return "heading" if block.kind == "heading" else LEFT_OVER
+    return "heading" if block.kind == "heading" or _HEADING.match(block.text) else LEFT_OVER
 
 
 def _pieces(line: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Which telemetry a search reads, told from its filters, and which one a condition over its hits needs."""
 
 from detections.enums import TelemetryKind
-from detections.eql.ast import Query, all_stages, fields_used
+from detections.eql.ast import Query, Stage, all_stages, condition_fields
 from detections.stores.base import Clause, Filters, Operator
 
 _K = TelemetryKind
@@ -50,15 +50,20 @@ def reads_alerts(filters: Filters) -> bool:
 
 
 def needed(when: Query) -> tuple[TelemetryKind, ...]:
-    """The kinds that must exist for a condition's silence to mean anything: by its category and its fields.
+    """The kinds without which a query's silence means nothing: what each of its stages reads, told by
+    category and fields.
 
     A lookup and a connection are both `network`: its fields tell which is meant. Empty if neither category
     nor fields tell; then it needs whatever its pivot reads.
     """
-    named = {kind for stage in all_stages(when) for kind in _CATEGORIES.get(stage.category, ())}
-    fields = {kind for name, _optional in fields_used(when) for kind in _of_field(name)}
-    found = (named & fields or named) if named else fields
+    found = {kind for stage in all_stages(when) for kind in _of_stage(stage)}
     return tuple(kind for kind in TelemetryKind if kind in found)
+
+
+def _of_stage(stage: Stage) -> set[TelemetryKind]:
+    named = set(_CATEGORIES.get(stage.category, ()))
+    fields = {kind for name in condition_fields(stage.condition) for kind in _of_field(name)}
+    return (named & fields or named) if named else fields
 
 
 def _of_group(group: tuple[Clause, ...]) -> tuple[TelemetryKind, ...]:

@@ -92,7 +92,7 @@ def lane_plot(timeline: Timeline, case: Case, start: datetime | None, end: datet
 def _spoken(timeline: Timeline) -> str:
     span = timeline.window.end - timeline.window.start
     lanes = ", ".join(
-        f"{WORDS[lane.kind]} {sum(len(m.items) for m in lane.marks)}" for lane in timeline.lanes
+        f"{WORDS[lane.kind]} {sum(len(m.points) for m in lane.marks)}" for lane in timeline.lanes
     )
     seconds = span.total_seconds()
     return f"Events over {seconds:.1f} seconds by kind: {lanes}. Arrow keys go from one to the next."
@@ -183,8 +183,8 @@ def _room(shares: Sequence[float], number: int) -> float:
 
 def _mark(mark: Mark, y: int, page: str, room: float) -> SafeString:
     """page: the address of the timeline; that of a row's document continues it."""
-    x, item = percent(mark.share), mark.first
-    if len(mark.items) > 1:
+    x, item = percent(mark.share), mark.item
+    if item is None:
         return _cluster(mark, x, y, page)
     label = _label(item)
     shape = _shape(item, x, y)
@@ -265,10 +265,10 @@ def _cluster(mark: Mark, x: str, y: int, page: str) -> SafeString:
         query,
         first.isoformat(),
         last.isoformat(),
-        f"{len(mark.items)} events, {kind_name(mark.first.kind)}, {first:%H:%M:%S} to {last:%H:%M:%S} UTC",
+        f"{len(mark.points)} events, {kind_name(mark.first.kind)}, {first:%H:%M:%S} to {last:%H:%M:%S} UTC",
         css,
         y + 3.5,
-        len(mark.items) if len(mark.items) < 1000 else f"{len(mark.items) // 1000}k",
+        len(mark.points) if len(mark.points) < 1000 else f"{len(mark.points) // 1000}k",
     )
 
 

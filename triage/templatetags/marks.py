@@ -73,10 +73,14 @@ def state_icon(state: str) -> str:
     return _STATE_ICONS.get(state, state).replace("_", "-")
 
 
+# What is written otherwise than its words are.
+_NAMES = {"eql": "EQL", "esql": "ES|QL", "threat_match": "Indicator match"}
+
+
 @register.filter
 def words(state: str) -> str:
     """A state as a person says it: `No telemetry`."""
-    return state.replace("_", " ").capitalize()
+    return _NAMES.get(state) or state.replace("_", " ").capitalize()
 
 
 @register.simple_tag

@@ -108,7 +108,7 @@ class CasePage:
         return QuestionLine(question, " · ".join(part for part in parts if part), bool(blind))
 
     def context(self, tab: str) -> dict[str, object]:
-        """What the head and the side columns need."""
+        """What head and side columns need; what only some pages show is a function, read when shown."""
         case = self.case
         actions_total, containments = response_open.counts(case, actor=self.actor)
         return {
@@ -116,17 +116,17 @@ class CasePage:
             "actions_total": actions_total,
             "containments": containments,
             "tab": tab,
-            "gate": self.gate,
-            "openings": [opening for opening in self.gate.openings if opening.disposition != "undetermined"],
-            "why_closed": why_not_closable(self.gate),
-            "lines": self.lines,
-            "states": [question.state for question in self.questions],
-            "facts": self.facts,
-            "links": case_links(case),
+            "gate": lambda: self.gate,
+            "openings": lambda: [one for one in self.gate.openings if one.disposition != "undetermined"],
+            "why_closed": lambda: why_not_closable(self.gate),
+            "lines": lambda: self.lines,
+            "states": lambda: [question.state for question in self.questions],
+            "facts": lambda: self.facts,
+            "links": lambda: case_links(case),
             "overrides": [] if case.is_open else _overrides(case),
             "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),
             "escalations": [] if case.is_open else list(case.escalations.all()),
-            "journal": journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
+            "journal": lambda: journal.case_journal(case, actor=self.actor, limit=JOURNAL_SHOWN),
             "journal_total": journal_total(case, self.actor),
             "evidence_total": sum(run.kept for run in self.runs),
             "may_answer": self.actor.can("triage.answer_question"),

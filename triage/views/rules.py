@@ -1,6 +1,6 @@
 """Rules, to read. They are edited in the admin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 
@@ -16,8 +16,10 @@ from detections import rule_catalogue, rule_import, rule_loading, rule_switching
 from detections import rule_lint as linting
 from detections.actors import Actor
 from detections.enums import RuleType
+from detections.errors import RuleFileError
 from detections.models import CoverageGap, Rule, RuleRun
 from detections.rule_catalogue import RuleFacts, Wanted, mapping_of
+from detections.rule_files import load_rule_text
 from detections.rule_switching import Switched
 from triage.enums import CaseStatus
 from triage.forms import chosen_ids
@@ -150,6 +152,7 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "version": rule.current,
             "guide": guide,
             "guide_faults": faults,
+            "published_false_positives": _false_positives(rule),
             "runs": runs[:RUNS_SHOWN],
             "gaps": gaps,
             "versions": rule.versions.defer("source", "note", "overlay", "transforms", "query"),
@@ -169,6 +172,16 @@ def rule(request: Asked, pk: int) -> HttpResponse:
             "is_tolerance_negative": (schedules.tolerance_of(rule) or timedelta()) < timedelta(),
         },
     )
+
+
+def _false_positives(rule: Rule) -> Sequence[str]:
+    """What stands beside the guide in the rule's own list; the file's text alone keeps it."""
+    if rule.current is None:
+        return ()
+    try:
+        return load_rule_text(rule.current.source, rule.current.source_path).false_positives
+    except RuleFileError:
+        return ()
 
 
 def _guide(rule: Rule) -> tuple[Guide | None, list[str]]:

@@ -11,6 +11,7 @@ from django.utils.dateparse import parse_datetime
 
 from detections.stores.base import Window
 from triage import observables, timeline
+from triage.models import Case
 from triage.process_tree import process_tree
 from triage.timeline import Timeline
 from triage.views.case_page import CasePage, load
@@ -32,7 +33,7 @@ def case_timeline(request: Asked, pk: int) -> HttpResponse:
     window, refused = _range(request, "from", "to")
     stretch, refused_stretch = _range(request, "start", "end")
     drawn = timeline.timeline(case, shown.runs, Window(*window) if window else None)
-    context = {"case": case, "timeline": drawn, **_listed(request, drawn, stretch)}
+    context = {"case": case, "timeline": drawn, **_listed(request, case, drawn, stretch)}
     if request.htmx and request.htmx.target == "selected":
         return render(request, "cases/timeline_rows.html", context)
     row = request.GET.get("row", "")
@@ -58,12 +59,13 @@ def timeline_row(request: Asked, pk: int, row: int) -> HttpResponse:
 
 
 def _listed(
-    request: Asked, drawn: Timeline | None, stretch: tuple[datetime, datetime] | None
+    request: Asked, case: Case, drawn: Timeline | None, stretch: tuple[datetime, datetime] | None
 ) -> dict[str, Any]:
     start, end = stretch or (None, None)
-    items = drawn.within(start, end) if drawn else []
-    rows = Paginator(items, ROWS_A_PAGE).get_page(request.GET.get("page"))
-    return {"start": start, "end": end, "items": rows, "selected": len(items)}
+    points = drawn.within(start, end) if drawn else []
+    found = Paginator(points, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    items = timeline.items_of(case, found.object_list)
+    return {"start": start, "end": end, "items": items, "page": found, "selected": len(points)}
 
 
 def _range(request: Asked, first: str, last: str) -> tuple[tuple[datetime, datetime] | None, bool]:

@@ -53,7 +53,9 @@ class Command(BaseCommand):
         for fault in found.repeated:
             self.stdout.write(f"Left out: {fault}")
         for sort, how_many in found.left.items():
-            self.stdout.write(f"Not imported with rules: {how_many} of sort {sort}.")
+            self.stdout.write(
+                f"Not imported with the rules: {how_many} {sort}{'' if how_many == 1 else 's'}."
+            )
         for item in found.exceptions:
             what = (
                 f"item of {item.list_id}: {item.name}: {item.entries}"

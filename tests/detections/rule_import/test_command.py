@@ -19,7 +19,7 @@ def export(tmp_path):
 def test_a_preview_says_what_would_come_and_stores_nothing(export, capsys):
     call_command("import_rules", export, "--preview")
     assert capsys.readouterr().out.splitlines() == [
-        "Not imported with rules: 1 of sort exception list.",
+        "Not imported with the rules: 1 exception list.",
         "           exception list A list",
         "new        Rule a (a)",
         "1 new, 0 changed, 0 unchanged, 0 older than installed, 0 refused.",

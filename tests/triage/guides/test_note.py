@@ -11,6 +11,7 @@ from detections.rule_files import load_rules
 from tests.shared import shared
 from triage.guides import parse_guide
 from triage.guides.model import StageFor
+from triage.guides.placement import placed
 
 ENTRY = {
     "provider": "investigate",
@@ -172,3 +173,48 @@ def test_nothing_of_the_public_guides_is_dropped():
     assert sum(len(guide.pivots) for _, guide in guides) == 441
     assert sum(bool(question.implication) for _, guide in guides for question in guide.questions) == 594
     assert [(rule.path, part) for rule, guide in guides for part in lost(rule.note, guide)] == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda note: re.sub(r"- (Why|Focus|Hint|Implication):", r"- *\1*:", note),
+        lambda note: re.sub(r"- (Why|Focus|Hint|Implication):", r"- **\1s:**", note),
+        lambda note: re.sub(r"- (Why|Focus|Hint|Implication):", lambda found: found[0].lower(), note),
+        lambda note: note.replace("  - ", "- "),
+        lambda note: re.sub(r"^#### (.*)$", r"**\1**", note, flags=re.MULTILINE),
+        lambda note: re.sub(r"^(#{3,4}) (.*)$", r"\1 **\2:**", note, flags=re.MULTILINE),
+        lambda note: note.replace("\n", "\r\n").replace("- ", "* "),
+        lambda note: f"{note}\n## Setup\n\n- Turn auditing on.\n",
+    ],
+    ids=["italic", "bold", "lower", "flat", "bold line", "bold heading", "stars", "setup"],
+)
+def test_other_ways_of_writing_a_guide_mean_the_same(write):
+    note, told = write(NOTE.replace("  - Note to self.\n", "")), parse_guide(NOTE, [ENTRY])
+    guide = parse_guide(note, [ENTRY])
+    (question,) = guide.questions
+    (known,) = told.questions
+    assert (question.why, question.hint, question.escalate_when) == (
+        known.why,
+        known.hint,
+        known.escalate_when,
+    )
+    assert (question.focus.fields, question.pivots) == (known.focus.fields, known.pivots)
+    assert (guide.closing, guide.false_positives) == (told.closing, told.false_positives)
+    assert [line.text for line in placed(note, guide) if line.is_left_over] == []
+
+
+def test_a_last_question_without_labels_is_no_closing_sentence():
+    guide = parse_guide(NOTE.replace("- Escalate when odd; close when known.", "- Who else saw it?"), [ENTRY])
+    assert ([question.title for question in guide.questions], guide.closing) == (
+        ["Is it real?", "Who else saw it?"],
+        "",
+    )
+
+
+def test_what_nobody_could_answer_one_by_one_is_kept_as_text():
+    note = "#### Investigation steps\n\n" + "".join(f"- Question {n}?\n" for n in range(150))
+    guide = parse_guide(note)
+    assert (len(guide.questions), len(guide.faults)) == (100, 1)
+    assert "Question 149?" in guide.sections[-1].text
+    assert [line.text for line in placed(note, guide) if line.is_left_over] == []

@@ -89,6 +89,16 @@ def test_without_a_case_an_alert_is_made_up(as_lead, rule):
     assert "sample-host-id" in reply.text
 
 
+def test_the_newest_alert_serves_checks_over_its_own_events(as_lead):
+    (case,) = cases_of("malicious")
+    text = in_force(case.rule).overlay
+    trial = as_lead.post(reverse("overlay_try", args=[case.rule.pk]), {"text": text}).context["judged"].trial
+    stored = dict(case.checks.values_list("key", "state"))
+    tried = {one.check.key: one.verdict.state.value for one in trial.checks if one.check.pivot == "alert"}
+    assert tried == {key: stored[key] for key in tried}
+    assert "fired" in tried.values()
+
+
 def test_one_proposes_and_another_approves(client, as_lead, rule, weak):
     link = post(as_lead, rule, weak, act="propose").url
     assert "You asked for it or edited it last" in as_lead.get(link).text

@@ -163,7 +163,7 @@ def test_an_upload_is_shown_before_it_is_imported(client, lin, store):
     text = lines(rule_values("a", name=hostile), exception_list(), closing_line(1, 1))
     reply = client.post("/rules/import/", upload(text), follow=True)
     assert Rule.objects.count() == 0
-    assert "1 of sort exception list is not imported with rules" in reply.text
+    assert "1 exception list in the files is not imported with the rules" in reply.text
     assert "<script>x" not in reply.text
     link = reply.redirect_chain[0][0]
     done = client.post(link, {"act": "import", "sha256": reply.context["found"].sha256}, follow=True)

@@ -62,7 +62,7 @@ def tree_of(case, **shape):
 
 def test_an_event_of_two_pivots_stands_once_and_the_alert_at_its_last_event(frozen):
     shown = drawn(frozen((0, started("p")), (3, wrote("p"))))
-    assert [(item.kind, item.is_of_alert) for item in shown.items] == [
+    assert [(item.kind, item.is_of_alert) for item in shown.points] == [
         ("alert", True),
         ("process", True),
         ("file", False),
@@ -78,7 +78,7 @@ def test_many_events_become_marks_with_numbers_and_none_is_lost(frozen):
     shown = drawn(frozen((0, started("p")), *((n / 10, wrote("p", f"C:\\{n}")) for n in range(400))))
     marks = next(lane.marks for lane in shown.lanes if lane.kind == "file")
     assert len(marks) <= PLACES + 1
-    assert sum(len(mark.items) for mark in marks) == 400
+    assert sum(len(mark.points) for mark in marks) == 400
 
 
 def test_a_long_case_opens_on_the_burst_around_the_alert(frozen):
