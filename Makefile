@@ -8,7 +8,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
 # The demo has a data folder of its own, so that it never mixes with an instance in use; tests too.
 DEMO_DATA ?= var/demo
-TEST_ENV := CASEWRIGHT_DATA=$(CURDIR)/build/test LOG_LEVEL=WARNING
+# Compiled once and kept, whatever the shell says: the tests start hundreds of processes.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= CASEWRIGHT_DATA=$(CURDIR)/build/test LOG_LEVEL=WARNING
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # The tests that touch the database, on a PostgreSQL of their own; a machine without one says so.
 ON_POSTGRESQL = $(TEST_ENV) $(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 --dist loadfile \
@@ -34,7 +35,7 @@ test: dev system-packages lint ## everything: lint, unit tests on both databases
 	@status=0; \
 	$(PYTEST) -n 2 --dist loadfile -m "not live and not e2e" --junitxml=build/results/unit.xml || status=1; \
 	$(ON_POSTGRESQL) -m "db and not live and not e2e and not slow" || status=1; \
-	$(PYTEST) -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
+	$(PYTEST) -n 2 --no-loadscope-reorder -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
 	$(BIN)/python -m tests.summary build/results/{unit,postgresql,live}.xml || status=1; \
 	exit $$status
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from detections import health, heartbeat
+from detections import broker, health, heartbeat
 from detections.actors import system
 from detections.outbox import DELIVER_TASK
 from detections.schedules import RULE_TASK
@@ -76,6 +76,12 @@ class CasewrightScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-ce
         worker = next(sign for sign in health.signs() if sign.name == "worker")
         if not worker.is_alive:
             notifications.check(actor=system("beat, without a worker"))
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        """Send an entry's message, unless messages pile up: the next one that is sent does the work."""
+        if broker.is_crowded():
+            return None
+        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         if time.monotonic() - self._beaten_at >= HEARTBEAT_SECONDS:

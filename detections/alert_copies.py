@@ -43,7 +43,7 @@ def _are_wanted() -> bool:
 @outbox.handler(KIND)
 def deliver_copy(alert_id: int | None) -> None:
     """Outbox: create an alert's copy. Raises StoreError, to be tried again, if it could not be."""
-    from detections.stores.elasticsearch.failures import DocumentRefusedError
+    from detections.stores.elasticsearch.refusals import DocumentRefusedError
     from detections.stores.elasticsearch.streams import COPIES_STREAM
 
     assert alert_id is not None

@@ -16,10 +16,14 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 10.0
 EXPIRES_SECONDS = 60
+# A worker takes a message in milliseconds. When so many wait, more of them would say nothing new.
+MOST_WAITING = 200
+COUNTED_FOR_SECONDS = 5.0
 SOCKET = "redis+socket://"
 
 _lock = threading.Lock()
 _silent_until = 0.0
+_counted_until, _crowded = 0.0, False
 
 
 def task(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -40,6 +44,7 @@ def nudge(name: str) -> None:
     """Send a task without arguments. Never raises and never keeps the caller for more than a second.
 
     A broker that is gone is logged and left alone for ten seconds: the sweeps of beat do the work then.
+    Nothing is sent while messages pile up because no worker runs.
     """
     if time.monotonic() < _silent_until or not _lock.acquire(blocking=False):
         return
@@ -68,9 +73,21 @@ def waiting() -> int | None:
         client.close()
 
 
+def is_crowded() -> bool:
+    """Whether no worker takes messages any more, so that another one would only pile up. Counted at most
+    every five seconds; a broker that does not answer is not crowded."""
+    global _counted_until, _crowded  # noqa: PLW0603 -- one count a process
+    if time.monotonic() >= _counted_until:
+        _crowded = (waiting() or 0) >= MOST_WAITING
+        _counted_until = time.monotonic() + COUNTED_FOR_SECONDS
+    return _crowded
+
+
 def _send(name: str, held: threading.Lock) -> None:
     global _silent_until  # noqa: PLW0603 -- one breaker a process
     try:
+        if is_crowded():
+            return
         current_app.send_task(name, retry=False, ignore_result=True, expires=EXPIRES_SECONDS)
     except Exception as error:
         _silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_SECONDS

@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from xdist.scheduler import LoadScopeScheduling
 
 from detections.actors import Actor, of_user, system
 from tests.shared import shared
 
 DATA = pytest.StashKey[Path]()
+# The longest of the live tests; those of a line share a server or a demo.
+LONGEST = (
+    ("tests/elasticsearch/",),
+    ("tests/e2e/test_demo.py", "tests/e2e/test_stories.py"),
+    ("tests/live/test_up.py",),
+    ("tests/e2e/test_response.py",),
+    ("tests/e2e/test_exceptions.py",),
+    ("tests/faults/test_kills.py",),
+)
 
 
 def pytest_configure(config):
@@ -37,11 +47,30 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what touches the database: `make test` runs that on PostgreSQL too."""
+    """Mark what touches the database: `make test` runs that on PostgreSQL too. What takes longest goes
+    first, so that no core waits for the other at the end."""
+    items.sort(key=lambda item: _turn(item.nodeid))
     for item in items:
         asks_for = {"db", "transactional_db", "live_server", "django_db_setup"} & set(item.fixturenames)
         if asks_for or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.db)
+
+
+def _turn(nodeid):
+    return next((turn for turn, paths in enumerate(LONGEST) if nodeid.startswith(paths)), len(LONGEST))
+
+
+class ByServer(LoadScopeScheduling):
+    """Hands each core a file after another; files that share a server or a demo go to the same core, so
+    that it starts once."""
+
+    def _split_scope(self, nodeid):
+        turn = _turn(nodeid)
+        return str(LONGEST[turn]) if turn < len(LONGEST) else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByServer(config, log)
 
 
 def pytest_unconfigure(config):

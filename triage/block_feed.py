@@ -4,9 +4,9 @@ import ipaddress
 import re
 import uuid
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import stix2
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -18,6 +18,10 @@ from triage.actions.outcomes import Outcome, Result
 from triage.enums import ObservableType
 from triage.errors import TriageError
 from triage.models import Asset, BlockEntry, ResponseAction
+
+# Large, and used by the feed alone.
+if TYPE_CHECKING:
+    import stix2
 
 T = ObservableType
 PULLED = "block_list_pulled"
@@ -104,12 +108,16 @@ def as_text(kind: str = "") -> str:
 
 def as_stix() -> str:
     """A STIX 2.1 bundle of indicators; an indicator keeps its id for as long as its value is listed."""
+    import stix2
+
     indicators = [_indicator(*row) for row in standing()]
     identity = uuid.uuid5(_NAMESPACE, " ".join(str(one.id) for one in indicators))
     return str(stix2.Bundle(objects=indicators, id=f"bundle--{identity}").serialize(pretty=True))
 
 
-def _indicator(kind: str, value: str, at: datetime, action: int) -> stix2.Indicator:
+def _indicator(kind: str, value: str, at: datetime, action: int) -> "stix2.Indicator":
+    import stix2
+
     return stix2.Indicator(
         id=f"indicator--{uuid.uuid5(_NAMESPACE, f'{kind}:{value}')}",
         name=f"{kind} {value}",

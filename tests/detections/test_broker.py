@@ -6,8 +6,10 @@ import time
 
 import pytest
 import redis
+from django_celery_beat.schedulers import DatabaseScheduler
 
 from config import programs
+from config.schedulers import CasewrightScheduler
 from detections import broker
 from tests.instance import wait_for
 
@@ -15,6 +17,7 @@ from tests.instance import wait_for
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(broker, "_silent_until", 0.0)
+    monkeypatch.setattr(broker, "_counted_until", 0.0)
     monkeypatch.setattr(broker, "_lock", threading.Lock())
 
 
@@ -69,3 +72,16 @@ def test_the_messages_that_wait_are_counted_and_a_dead_broker_is_no_answer(tmp_p
         server.kill()
         server.wait()
     assert broker.waiting() is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "wanted"), [(None, True), (broker.MOST_WAITING - 1, True), (broker.MOST_WAITING, False)]
+)
+def test_messages_that_no_worker_takes_do_not_pile_up(monkeypatch, waiting, wanted):
+    sent = []
+    monkeypatch.setattr(broker, "waiting", lambda: waiting)
+    monkeypatch.setattr(DatabaseScheduler, "apply_async", lambda *_, **__: sent.append("by beat"))
+    sends(monkeypatch, lambda name, **_: sent.append(name))
+    broker.nudge("one")
+    CasewrightScheduler.apply_async(object.__new__(CasewrightScheduler), "entry", advance=False)
+    assert sent == (["one", "by beat"] if wanted else [])

@@ -18,6 +18,7 @@ from detections.stores.elasticsearch.streams import templates
 from tests.elasticsearch.events import admin, fill, install_template
 from tests.elasticsearch.front import Front
 from tests.elasticsearch.given import URL, Given
+from tests.elasticsearch.security import Security
 from tests.elasticsearch.server import Server
 from tests.factories.rules import rule as make_rule
 
@@ -132,3 +133,21 @@ def use(settings, server, url):
             for access in Access
         },
     }
+
+
+@pytest.fixture
+def security(server, front, settings):
+    made = Security(server, uuid.uuid4().hex)
+    settings.ELASTICSEARCH_URL = front.url
+    settings.ELASTICSEARCH_ALERTS_INDEX = (
+        ".alerts-security.alerts-" + made.alias.rpartition("-")[2][:20] + "*"
+    )
+    settings.ELASTICSEARCH_CREDENTIALS = {
+        access: {"api_key": "", "bearer": "", "user": access, "password": server.password}
+        for access in ("detect", "pivot", "canary")
+    } | {
+        # Writing back needs rights that copies of alerts do not.
+        "write": {"api_key": "", "bearer": "", "user": "write_back", "password": server.password},
+        "all": {"api_key": "", "bearer": "", "user": "", "password": ""},
+    }
+    return made

@@ -44,13 +44,15 @@ QUERIES = [
 KINDS = [kind for kind in TelemetryKind if kind is not TelemetryKind.ALERT]
 
 
-@pytest.fixture(scope="module", params=["8.19.0", "9.2.0"])
+@pytest.fixture(scope="module")
+def newer_server():
+    yield from serve("9.2.0")
+
+
+@pytest.fixture(scope="module", params=["server", "newer_server"], ids=["8.19.0", "9.2.0"])
 def any_server(request):
     """The server of the other tests, and a newer one where a Java for it is found."""
-    if request.param == "8.19.0":
-        yield request.getfixturevalue("server")
-    else:
-        yield from serve(request.param)
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

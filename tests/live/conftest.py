@@ -1,16 +1,8 @@
-"""Real instances, and a real PostgreSQL."""
+"""A real PostgreSQL."""
 
 import pytest
 
-from tests.instance import Instance
 from tests.postgresql import FAST, PostgreSQL
-
-
-@pytest.fixture
-def instance(tmp_path):
-    instance = Instance(tmp_path / "data").start()
-    yield instance
-    instance.stop()
 
 
 @pytest.fixture(scope="module")

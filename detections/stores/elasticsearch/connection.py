@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-
-from elastic_transport import ObjectApiResponse
-from elasticsearch import Elasticsearch
 
 from detections.errors import StoreError
 from detections.stores.elasticsearch.breaker import Breaker
-from detections.stores.elasticsearch.failures import is_of_the_cluster, is_worth_another_try, translated
+
+# The client is large. Where the settings name no cluster no process loads it.
+if TYPE_CHECKING:
+    from elastic_transport import ObjectApiResponse
+    from elasticsearch import Elasticsearch
 
 USER_AGENT = "casewright"
 TIMEOUT_SECONDS = 60
@@ -133,8 +134,10 @@ class Connection:
         self._clients: dict[Access, Elasticsearch] = {}
         self._lock = threading.Lock()
 
-    def client(self, access: Access, purpose: str = "") -> Elasticsearch:
+    def client(self, access: Access, purpose: str = "") -> "Elasticsearch":
         """The client of an access. purpose: shown to the cluster's admin as the opaque id of the request."""
+        from elasticsearch import Elasticsearch
+
         with self._lock:
             if access not in self._clients:
                 self._clients[access] = Elasticsearch(**self._options(access))
@@ -172,6 +175,10 @@ class Connection:
                 f"The cluster failed {self.breaker.failures} times in a row and is left alone for half a "
                 f"minute. Last error: {self.breaker.last_error}"
             )
+        from elastic_transport import ObjectApiResponse
+
+        from detections.stores.elasticsearch.failures import is_of_the_cluster, translated
+
         try:
             answer = self._tried(request)
         except Exception as error:
@@ -189,6 +196,8 @@ class Connection:
 
     @staticmethod
     def _tried(request: Callable[[], T]) -> T:
+        from detections.stores.elasticsearch.failures import is_worth_another_try
+
         for pause in PAUSES_SECONDS:
             try:
                 return request()
@@ -198,7 +207,7 @@ class Connection:
                 time.sleep(pause)
         return request()
 
-    def _compare_clocks(self, answer: ObjectApiResponse[Any]) -> None:
+    def _compare_clocks(self, answer: "ObjectApiResponse[Any]") -> None:
         """The cluster's clock, where its answer or a proxy before it states one."""
         stated = answer.meta.headers.get("date")
         if stated:

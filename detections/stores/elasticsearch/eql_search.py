@@ -14,7 +14,7 @@ from detections.ingest.moments import TimeError, moment
 from detections.stores.base import Completeness, EqlAnswer, EqlSearch, Match, Region, StoredEvent
 from detections.stores.elasticsearch.answers import require_whole, searched_names, stored_event
 from detections.stores.elasticsearch.connection import Access, Connection
-from detections.stores.elasticsearch.failures import QueryRefusedError, TooMuchAtOnceError
+from detections.stores.elasticsearch.refusals import QueryRefusedError, TooMuchAtOnceError
 from detections.stores.elasticsearch.requests import between
 
 AT_ONCE = 4

@@ -1,4 +1,7 @@
-"""Every way in which a request can fail, in words that an admin can act on."""
+"""Every way in which a request can fail, in words that an admin can act on.
+
+It needs the client, which is large: `connection` imports it when a request has failed.
+"""
 
 import re
 from typing import Any
@@ -8,26 +11,11 @@ from elastic_transport import ConnectionTimeout, SerializationError, TlsError, T
 from elasticsearch import ApiError, UnsupportedProductError
 
 from detections.errors import CasewrightError, SearchTimeoutError, StoreError
+from detections.stores.elasticsearch.refusals import QueryRefusedError, TooMuchAtOnceError
 
 _CONNECTION = re.compile(r"HTTPS?Connection\(host='([^']*)', port=(\d+)\)")
 _UNKNOWN = re.compile(r"Unknown column \[([^\]]+)\]")
 BUSY = (429, 502, 503, 504)
-
-
-class QueryRefusedError(StoreError):
-    """The cluster understood the request and refuses this query; others may run. `field`: unknown, or ""."""
-
-    def __init__(self, message: str, *, field: str = "") -> None:
-        self.field = field
-        super().__init__(message)
-
-
-class TooMuchAtOnceError(StoreError):
-    """The cluster stopped the query to protect its memory. Half of the window may pass."""
-
-
-class DocumentRefusedError(StoreError):
-    """The cluster does not take a document as it is."""
 
 
 def translated(error: Exception, what: str) -> CasewrightError:

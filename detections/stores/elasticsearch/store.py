@@ -28,8 +28,8 @@ from detections.stores.elasticsearch import aggregations, clock, examining, pagi
 from detections.stores.elasticsearch.answers import INGEST, require_whole
 from detections.stores.elasticsearch.connection import Access, Cluster, Connection
 from detections.stores.elasticsearch.eql_search import EqlSearcher
-from detections.stores.elasticsearch.failures import DocumentRefusedError
 from detections.stores.elasticsearch.mapping import Mappings
+from detections.stores.elasticsearch.refusals import DocumentRefusedError
 from detections.stores.elasticsearch.requests import INGESTED, TIMESTAMP, in_window, query
 from detections.stores.elasticsearch.streams import CANARY_STREAM
 
