@@ -5,13 +5,13 @@ others are public rules, with a structured and with a free-form guide, over inve
 """
 
 import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from detections.rule_files import load_rules
 from tests.content.test_worked_examples import EXAMPLES
 from tests.e2e.browser import Faults, sign_in
 from tests.instance import Instance, wait_for
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SCENARIOS = Path(__file__).parent / "scenarios"
 HIVES = "credential_access_dump_registry_hives"
 CERTUTIL = "defense_evasion_suspicious_certutil_commands"
+RULES = {HIVES: "Credential Acquisition via Registry Hive Dumping", CERTUTIL: "Suspicious CertUtil Commands"}
 DLL = r"C:\\Users\\adm-kline\\AppData\\Local\\Temp\\dfcache64.dll"
 SECOND_STAGE = r"C:\\Users\\Public\\Libraries\\winupd.exe"
 # What each check says that has to fire on the attack, and what stands in the document that made it fire.
@@ -249,18 +250,26 @@ def ingest(page: Page, demo: Instance, capture: Path, *, retime: bool) -> None:
 
 @pytest.fixture(scope="module")
 def public_rules(desk: Desk, demo, tmp_path_factory):
-    """Two public rules, imported and enabled by the admin through the pages."""
+    """Two public rules, imported and enabled by the admin through the pages, and what they shall find.
+
+    Both at once: the search for one goes on while the other's case is worked.
+    """
     folder, page = tmp_path_factory.mktemp("rules"), desk("admin")
-    loaded = load_rules([shared("rules/elastic-rules.tar.gz")]).rules
-    for rule in loaded:
-        if Path(rule.path).stem in (HIVES, CERTUTIL):
-            (folder / Path(rule.path).name).write_text(rule.source)
+    with tarfile.open(shared("rules/elastic-rules.tar.gz")) as archive:
+        for member in archive:
+            source = archive.extractfile(member) if Path(member.name).stem in (HIVES, CERTUTIL) else None
+            if source is not None:
+                (folder / Path(member.name).name).write_bytes(source.read())
     page.goto(f"{demo.url}/rules/import/")
     page.locator("#id_rules").set_input_files(sorted(folder.iterdir()))
     page.get_by_role("button", name="Look at what would change").click()
     page.get_by_role("button", name="Import 2 rules").click()
     expect(page.get_by_text("2 new and 0 changed rules are imported. New ones are disabled.")).to_be_visible()
-    return page
+    overlay_by_two(desk, demo, RULES[HIVES])
+    for name in RULES.values():
+        enable(page, demo, name)
+    for scenario in ("registry_hives", "certutil"):
+        ingest(desk("analyst"), demo, SCENARIOS / f"{scenario}.ndjson", retime=True)
 
 
 def enable(page: Page, demo: Instance, name: str) -> None:
@@ -270,12 +279,9 @@ def enable(page: Page, demo: Instance, name: str) -> None:
     expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("Enabled")
 
 
-def test_a_public_rule_with_a_structured_guide_is_worked_to_a_close(desk: Desk, demo, public_rules):
-    name = "Credential Acquisition via Registry Hive Dumping"
-    overlay_by_two(desk, demo, name)
-    enable(public_rules, demo, name)
+@pytest.mark.usefixtures("public_rules")
+def test_a_public_rule_with_a_structured_guide_is_worked_to_a_close(desk: Desk, demo):
     page = desk("analyst")
-    ingest(page, demo, SCENARIOS / "registry_hives.ndjson", retime=True)
     case = case_of(demo, "host_name='hr-srv-03', process__icontains='sam'")
     page.goto(f"{case}/questions/export/")
     says = ["A hive that holds secrets was exported.", "The copy was written to a share or a folder"]
@@ -311,12 +317,10 @@ def overlay_by_two(desk: Desk, demo: Instance, name: str) -> None:
     expect(approver.get_by_text("Approved by Tomas Reyes").first).to_be_visible()
 
 
-def test_a_public_rule_with_a_free_form_guide_is_worked_to_a_close(desk: Desk, demo, public_rules):
-    enable(public_rules, demo, "Suspicious CertUtil Commands")
+@pytest.mark.usefixtures("public_rules")
+def test_a_public_rule_with_a_free_form_guide_is_worked_to_a_close(desk: Desk, demo):
     page = desk("analyst")
-    ingest(page, demo, SCENARIOS / "certutil.ndjson", retime=True)
     case = case_of(demo, "host_name='fin-ws-0502'")
-    page.goto(case)
     page.goto(f"{case}/close/")
     expect(opening(page, "Benign")).to_have_attribute("aria-disabled", "true")
     for number in range(1, 5):

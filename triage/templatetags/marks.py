@@ -105,12 +105,13 @@ def progress(states: str | Iterable[str], active: int = 0) -> SafeString:
     """The bar of a case's questions. states: in order, or joined by commas; active: the one shown, from 1."""
     states = states.split(",") if isinstance(states, str) else states
     shown = ["active" if at == active and s == "open" else s for at, s in enumerate(states, 1)]
-    width = (46 - 1.5 * (len(shown) - 1)) / len(shown) if shown else 0
+    gap = 1.5 if len(shown) < 16 else 0
+    width = (46 - gap * (len(shown) - 1)) / len(shown) if shown else 0
     bars = format_html_join(
         "",
         '<rect class="seg-{}" x="{}" width="{}" height="8" rx="1"/>',
         (
-            ("lower" if s == "not_applicable" else s, f"{at * (width + 1.5):.2f}", f"{width:.2f}")
+            ("lower" if s == "not_applicable" else s, f"{at * (width + gap):.2f}", f"{width:.2f}")
             for at, s in enumerate(shown)
         ),
     )

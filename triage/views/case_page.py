@@ -120,6 +120,7 @@ class CasePage:
             "openings": lambda: [one for one in self.gate.openings if one.disposition != "undetermined"],
             "why_closed": lambda: why_not_closable(self.gate),
             "lines": lambda: self.lines,
+            "guide_faults": lambda: len(self.guide.faults),
             "states": lambda: [question.state for question in self.questions],
             "facts": lambda: self.facts,
             "links": lambda: case_links(case),

@@ -1,5 +1,6 @@
 """The case's pages: question, evidence, answer, merge, close."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from django.utils import timezone
 
 from triage import questions
 from triage.enums import PivotState
-from triage.models import Draft, Evidence, Question
+from triage.models import Draft, Evidence, GuideVersion, Question
+from triage.templatetags.marks import progress
 
 pytestmark = pytest.mark.django_db
 
@@ -336,3 +338,20 @@ def test_a_closed_case_waits_for_no_more_telemetry(as_analyst, make_case, make_p
     shown = as_analyst.get(url(case)).text
     assert "still filling" not in shown
     assert "the end of its window" in shown
+
+
+def test_parts_of_the_guide_that_can_not_be_used_are_told_in_the_case(as_analyst, make_case):
+    case = make_case()
+    assert "can't be used" not in as_analyst.get(url(case)).text
+    note = "#### Investigation steps\n\n- Is it so? !{investigate{broken\n- And $investigate_9?\n"
+    case.guide = GuideVersion.objects.create(external_rule_id="x", note=note, sha256="0" * 64)
+    case.save()
+    assert "2 parts of the guide can't be used" in as_analyst.get(url(case)).text
+
+
+@pytest.mark.parametrize("how_many", [1, 7, 15, 16, 100])
+def test_the_bar_of_questions_fits_its_place(how_many):
+    bars = re.findall(r'x="([\d.]+)" width="([\d.]+)"', progress(["open"] * how_many))
+    assert len(bars) == how_many
+    assert all(float(width) > 0 for _start, width in bars)
+    assert float(bars[-1][0]) + float(bars[-1][1]) <= 46.5
