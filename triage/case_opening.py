@@ -194,7 +194,7 @@ def _weigh(case: Case, alert: Alert) -> str:
         return ""
     case.severity = weight.severity
     soon = timezone.now() + DUE[weight.severity]
-    case.due_at = min(case.due_at, soon) if case.due_at else soon
+    case.due_at = min(case.due_at, soon)
     return weight.says
 
 

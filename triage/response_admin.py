@@ -72,7 +72,9 @@ class ConnectorForm(ConnectorFormBase):
         if isinstance(choice, forms.ChoiceField):
             choice.choices = [(key, made.label) for key, made in known.items()]
         if "config" in self.fields:
-            self.fields["config"].help_text = format_html_join("", "{}: {}<br>", map(_settings, known.values()))
+            self.fields["config"].help_text = format_html_join(
+                "", "{}: {}<br>", map(_settings, known.values())
+            )
         if "secrets" in self.fields:
             named = {name: says for made in known.values() for name, says in made.secrets.items()}
             told = format_html_join("", "<br>{}: {}", named.items())
