@@ -27,7 +27,7 @@ from triage.pivot_windows import Reach
 from triage.rare_values import Rarities
 
 log = logging.getLogger(__name__)
-RUN, REFILL = pivot_attempts.RUN, "refill_pivot"
+RUN, REFILL, REFRESH = pivot_attempts.RUN, "refill_pivot", "refresh_pivot"
 # Telemetry of the last moments of a window arrives a little later.
 ARRIVAL = timedelta(minutes=1)
 # On a host with more open cases than this nobody reads them one by one.
@@ -340,7 +340,8 @@ def extend(case: Case, *, actor: Actor) -> None:
 def refresh_signals(case: Case, alert: Alert) -> None:
     """After a new alert: other open cases of its host look for related alerts again, a little later.
 
-    An attempt that waits already will see it, so a burst of alerts makes one search a case.
+    An attempt that waits already will see it, so a burst of alerts makes one search a case. Until the new
+    attempt is made people work on with what the newest one found.
     """
     if not case.host_id or case.is_storm:
         return
@@ -349,7 +350,8 @@ def refresh_signals(case: Case, alert: Alert) -> None:
         signals = {pivot.key for pivot in guide_of(other).pivots if pivot.is_signal}
         for run in latest_runs(other):
             if run.key in signals and run.state not in _TO_DO and _holds(run, alert):
-                ask(again(run), not_before=timezone.now() + ARRIVAL)
+                key = f"{REFRESH}:{run.pk}"
+                outbox.put(REFRESH, key, run.pk, not_before=timezone.now() + ARRIVAL)
 
 
 def _holds(run: PivotRun, alert: Alert) -> bool:
@@ -378,3 +380,10 @@ def deliver_refill(pivot_run_id: int | None) -> None:
     """Outbox: the window of a pivot is over; search it to its end."""
     if pivot_run_id:
         refill(pivot_run_id, actor=system("window is over"))
+
+
+@outbox.handler(REFRESH)
+def deliver_refresh(pivot_run_id: int | None) -> None:
+    """Outbox: the host of a pivot has another alert; look for related ones again."""
+    if pivot_run_id:
+        refill(pivot_run_id, actor=system("another alert of the host"))

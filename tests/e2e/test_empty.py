@@ -63,6 +63,25 @@ def test_a_capture_whose_clocks_disagree_opens_a_case_that_says_so(admin, empty)
 
 
 def test_the_rule_s_schedule_is_edited_in_the_admin(admin, empty):
+    """The lag tolerance is told while it is typed; what leaves time unsearched is refused, and kept."""
     admin.goto(f"{empty.url}/admin/detections/rule/")
     admin.get_by_role("link", name=re.compile("mshta", re.IGNORECASE)).first.click()
-    expect(admin.get_by_label("runs every (seconds)")).to_be_visible()
+    told = admin.locator(".field-lag_tolerance .readonly")
+    expect(told).to_have_text("An event that arrives up to 3 min late is surely found on schedule.")
+    admin.get_by_label("Runs every (seconds)").fill("900")
+    expect(told).to_have_text("Refused: a look-back of 540 s is shorter than the interval of 900 s.")
+    admin.get_by_label("Cases opened per run, at most").fill("7")
+    admin.get_by_label("Settle time (seconds)").fill("20")
+    admin.get_by_role("button", name="Save and continue editing").click()
+    expect(admin.get_by_text("Set it to 900 s or more.")).to_be_visible()
+    expect(admin.get_by_label("Cases opened per run, at most")).to_have_value("7")
+    admin.get_by_label("Look-back (seconds)").fill("990")
+    expect(told).to_have_text(re.compile("^Only 30 s: "))
+    admin.get_by_role("button", name="Save and continue editing").click()
+    expect(admin.get_by_text(re.compile("lag tolerance: Only 30 s"))).to_be_visible()
+    asked = (
+        "Rule.objects.filter(is_canary=False).values_list('interval_seconds', 'max_cases', 'settle_seconds')"
+    )
+    assert empty.ask(f"list({asked})") == "[(900, 7, 20)]"
+    beat = "__import__('django_celery_beat.models').models.PeriodicTask.objects"
+    assert empty.ask(f"{beat}.filter(name__startswith='rule ', interval__every=900).count()") == "1"

@@ -222,15 +222,24 @@ def test_related_alerts_leave_out_the_cases_own(store):
     assert row.document["kibana"]["alert"]["rule"]["name"] == "Other rule"
 
 
-def test_a_new_alert_makes_its_hosts_open_cases_look_again(store):
+def test_a_new_alert_makes_its_hosts_open_cases_look_again_a_minute_later(store):
+    """What was found stays until then, and a burst of alerts makes one search."""
     case = open_case()
     outbox.drain()
     assert newest(case, "host_alerts").state == PivotState.NO_HITS
-    alert(rule("other"), [mshta_start(AT, entity="p-2")], AT - timedelta(hours=5), name="b1")
-    route_alerts(actor=ACTOR)
+    other = rule("other")
+    for number in (2, 3):
+        begun = mshta_start(AT, entity=f"p-{number}")
+        alert(other, [begun], AT - timedelta(hours=5), name=f"b{number}")
+        route_alerts(actor=ACTOR)
+    first = newest(case, "host_alerts")
+    assert (first.attempt, first.state) == (1, PivotState.NO_HITS)
+    asked = OutboxRow.objects.filter(kind="refresh_pivot", subject=first.pk)
+    assert asked.get().not_before > datetime.now(UTC)
+    asked.update(not_before=datetime.now(UTC))
+    outbox.drain()
     again = newest(case, "host_alerts")
-    assert (again.attempt, again.state) == (2, PivotState.NOT_RUN)
-    assert OutboxRow.objects.get(kind="run_pivot", subject=again.pk).not_before > datetime.now(UTC)
+    assert (again.attempt, again.state, again.rows.count()) == (2, PivotState.HITS, 2)
 
 
 def test_a_check_is_not_quiet_where_it_could_not_look(store):
