@@ -22,7 +22,7 @@ What it is about.
 - Who did it?
   - Focus: `user.name` of the alert. $investigate_0
   - Implication: escalate when nobody knows; lower only when somebody does. Missing rows say nothing.
-1. Escalate 3. things, or close `more`.
+1. Close it after 3. things, and `more`.
 
 ### False positive analysis
 
@@ -50,7 +50,7 @@ def test_each_line_of_a_note_has_its_place():
         "Implication: escalate when nobody knows; lower only when somebody does. Missing rows say nothing.": (
             "question 1: Implication"
         ),
-        "Escalate 3. things, or close `more`.": "closing sentence: the gate",
+        "Close it after 3. things, and `more`.": "closing sentence: the gate",
         "False positive analysis": "heading",
         "Admins do this.": "false positives, point 1",
         "Response and remediation": "heading",
