@@ -138,7 +138,7 @@ def struck_at(action, firewall):
 def test_a_killed_worker_repeats_nothing(firewall, make_case, analyst, lead):
     case = make_case()
     chance, struck = random.Random(8), Counter()
-    for round_ in range(number(6, 102)):
+    for round_ in range(number(3, 102)):
         action = approved(case, analyst, lead)
         firewall.forget_where()
         wait = moments(action, firewall, chance)[round_ % 3]

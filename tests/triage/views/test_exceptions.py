@@ -13,10 +13,11 @@ from django.utils import timezone
 from detections import outbox
 from tests.factories.cases import alert, cases_of
 from tests.factories.events import attack
-from tests.factories.exceptions import PLAIN, active, proposed
+from tests.factories.exceptions import PLAIN, active, back_tested, content, proposed
 from tests.factories.rules import rule as make_rule
+from triage import exception_states
 from triage.exception_proposal import suggest
-from triage.models import ExceptionVersion, Suppression, ValueListVersion
+from triage.models import BackTest, ExceptionVersion, Suppression, ValueListVersion
 from triage.routing import deliver_route
 
 pytestmark = pytest.mark.django_db
@@ -425,3 +426,23 @@ def test_the_door_to_kibana_is_closed_to_who_may_not(client, otto, r1):
         answer = client.get(reverse(address), {"look": 1})
         assert answer.status_code == 403 or b"There is no exception here yet." in answer.content
     assert client.post(reverse("exception_exchange"), {"lists": [export(KIBANA_ENTRY)]}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "says"),
+    [
+        ("running", "", "4 of 10 alerts looked at"),
+        ("cancelled", "Ana cancelled it.", "Nothing is known from it."),
+        ("failed", "The event store is gone.", "Nothing is known from it."),
+        ("succeeded", "", "It would have hidden none of the 1 alerts"),
+    ],
+)
+def test_the_page_of_a_back_test_says_how_far_it_is(client, ana, analyst, r1, state, error, says):
+    version = exception_states.draft(content(r1), actor=analyst)
+    test = back_tested(version, hidden=0)
+    BackTest.objects.filter(pk=test.pk).update(state=state, error=error, done=4, total=10)
+    client.force_login(ana)
+    page = client.get(reverse("exception_test", args=[test.pk])).text
+    assert " ".join(says.split()) in " ".join(page.split())
+    assert ("Cancel it" in page, "Would be hidden" in page) == (state == "running", state == "succeeded")
+    assert error in page
