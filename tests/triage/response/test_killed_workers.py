@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BEFORE_IT_ACTS = AFTER_IT_ACTED = 0.02
 STRETCHES = ("begun, before it was sent", "sent, before its answer", "answered, before it was stored")
 # Longest pauses before the kill, from what is waited for.
-UNTIL_SENT, UNTIL_STORED = 0.01, 0.015
+UNTIL_SENT, UNTIL_STORED = 0.001, 0.015
 
 
 class Firewall(Receiver):
@@ -93,7 +93,7 @@ def is_running(action):
     while time.monotonic() < until:
         if ResponseAction.objects.filter(pk=action.pk, state="running").exists():
             return
-        time.sleep(0.001)
+        time.sleep(0.0002)
 
 
 def moments(action, firewall, chance):
