@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -119,7 +119,7 @@ def _row(run: RuleRun, query: Query, key: str, match: Match, now: datetime) -> A
 
 def event_columns(found: Sequence[StoredEvent]) -> dict[str, Any]:
     """The columns of an alert that come from its events, given in stage order; at least one."""
-    events = [replace(event, document=ecs.storable(event.document)) for event in found]
+    events = [event.storable() for event in found]
     times = [event.timestamp for event in events]
     last = events[-1]
     return {

@@ -76,11 +76,20 @@ def put(document: Document, field: str, value: Any) -> None:
     """Set a dotted field in nested form; None and empty text are left out (absent, not empty)."""
     if value is None or value == "":
         return
-    *parents, last = field.split(".")
+    parents, last = _path(field)
     node = document
     for key in parents:
-        node = node.setdefault(key, {})
+        held = node.get(key)
+        if held is None:
+            held = node[key] = {}
+        node = held
     node[last] = value
+
+
+@lru_cache(maxsize=2_000)
+def _path(field: str) -> tuple[tuple[str, ...], str]:
+    *parents, last = field.split(".")
+    return tuple(parents), last
 
 
 def storable(value: Any) -> Any:

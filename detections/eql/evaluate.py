@@ -5,7 +5,7 @@ where the field is absent; `not` is plain complement. Two fields in one leaf mea
 elements, and so does one field that comes twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -61,7 +61,7 @@ def compile_condition(condition: Condition, catalogue: Fields) -> Test:
             return lambda document: any(test(document) for test in tests)
     if is_inequality(condition):
         return compile_condition(equality_of(condition), catalogue)
-    return _leaf(condition, catalogue)
+    return compile_leaf(condition, catalogue).of_document
 
 
 def is_inequality(node: Expression) -> bool:
@@ -89,17 +89,33 @@ def constant_of(node: Expression) -> Any:
     return _Compiler({}).value(node)(())
 
 
-def _leaf(node: Expression, catalogue: Fields) -> Test:
+@dataclass(frozen=True, slots=True)
+class CompiledLeaf:
+    """A leaf as a function of the elements of its fields, which come in reading order, one maybe twice."""
+
+    fields: tuple[Field, ...]
+    value: Value
+
+    def of_document(self, document: Document) -> bool:
+        return self.holds([typed_values(document, entry) for entry in self.fields])
+
+    def of_element(self, element: Any) -> bool:
+        """Whether one typed element makes a leaf over one field true; None for a field that is absent."""
+        return self.value((element,)) is True
+
+    def holds(self, elements: Sequence[Sequence[Any]]) -> bool:
+        """Whether some combination of the typed elements of its fields makes it true."""
+        value = self.value
+        if len(elements) == 1:
+            return any(value((element,)) is True for element in elements[0] or (None,))
+        return any(value(row) is True for row in product(*(found or (None,) for found in elements)))
+
+
+def compile_leaf(node: Expression, catalogue: Fields) -> CompiledLeaf:
+    """A condition without and, or, not outside of functions; compile once, test often."""
     compiler = _Compiler(catalogue)
-    value, fields = compiler.value(node), compiler.fields
-    if len(fields) == 1:
-        only = fields[0]
-        return lambda document: any(
-            value((element,)) is True for element in typed_values(document, only) or (None,)
-        )
-    return lambda document: any(
-        value(row) is True for row in product(*(typed_values(document, entry) or (None,) for entry in fields))
-    )
+    value = compiler.value(node)
+    return CompiledLeaf(tuple(compiler.fields), value)
 
 
 @dataclass(slots=True)

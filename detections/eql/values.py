@@ -3,6 +3,7 @@
 import ipaddress
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,9 +26,14 @@ def typed_values(document: Document, field: Field) -> list[Any]:
 
     Dates are microseconds since 1970, addresses their canonical text, versions text.
     """
-    convert = _CONVERSIONS[field.type]
+    convert = conversion(field.type)
     found = (convert(value) for value in values(document, field.name))
     return [value for value in found if value is not None]
+
+
+def conversion(kind: FieldType) -> Callable[[Any], Any]:
+    """What makes a document's value one of this type, or None where it does not fit. Twice is as once."""
+    return _CONVERSIONS[kind]
 
 
 def text_of(value: Any) -> str:
@@ -188,7 +194,7 @@ def version_key(text: str) -> str:
     return f"v{numbers}-{'/'.join(marks)}"
 
 
-_CONVERSIONS = {
+_CONVERSIONS: dict[FieldType, Callable[[Any], Any]] = {
     FieldType.KEYWORD: text_of,
     FieldType.TEXT: text_of,
     FieldType.LONG: long_of,

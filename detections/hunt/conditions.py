@@ -20,10 +20,11 @@ from detections.eql.ast import (
     Pattern,
     walk,
 )
-from detections.eql.evaluate import compile_condition, equality_of, is_inequality, is_null
+from detections.eql.evaluate import compile_leaf, equality_of, is_inequality, is_null
 from detections.eql.fields import Field, FieldCatalogue, FieldType
 from detections.eql.patterns import ascii_fold, regex_matcher, wildcard_matcher
-from detections.hunt.rows import Bits, Rows
+from detections.eql.values import conversion
+from detections.hunt.rows import Bits, Rows, Together
 
 Test = Callable[[Any], bool]
 # Beyond this share of a field's distinct values it is cheaper to look at each of them once.
@@ -113,11 +114,8 @@ class Lookup(Leaf):
     def _found(self, chunk: Rows) -> Bits:
         column, found = chunk.column(self.field), 0
         for value in self.exact:
-            found |= column.rows_with(value) if value in column.values else 0
-        for text in self.folded:
-            for value in column.folded.get(text, ()):
-                found |= column.rows_with(value)
-        return found
+            found |= column.rows_with(value)
+        return found | column.rows_with_folded(self.folded) if self.folded else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class Scan(Leaf):
         if found is not None:
             return found & within
         column = chunk.column(self.field)
-        if within.bit_count() * _FEW < len(column.values):
+        if within.bit_count() * _FEW < column.count:
             return chunk.few(self.field, self.test, within, absent=self.absent)
         found = column.rows_where(self.test, self.node)
         if self.absent:
@@ -164,7 +162,7 @@ class RowTest(Leaf):
     """A leaf that reads several fields, or one twice: tested row by row."""
 
     fields: tuple[Field, ...]
-    test: Test
+    test: Together
     cost: int = 200
 
     def rows(self, chunk: Rows, within: Bits) -> Bits:
@@ -217,8 +215,8 @@ class Planner:
     def _leaf(self, number: int, node: Expression) -> Plan:
         read = [self.catalogue[part.name] for part in walk(node) if isinstance(part, FieldRef)]
         if len(read) != 1:
-            test = compile_condition(node, self.catalogue)
-            return RowTest(number, node, tuple(read), test) if read else Constant(test({}))
+            leaf = compile_leaf(node, self.catalogue)
+            return RowTest(number, node, leaf.fields, leaf.holds) if read else Constant(leaf.holds(()))
         only = read[0]
         match node:
             case Comparison(FieldRef(), order, right) if is_null(right):
@@ -236,8 +234,9 @@ class Planner:
 
     def _general(self, number: int, node: Expression, only: Field) -> Plan:
         """Any other leaf over one field, by the Python back end, one value at a time."""
-        test, name = compile_condition(node, self.catalogue), only.name
-        return Scan(number, node, only, lambda value: test({name: value}), absent=test({}), cost=50)
+        test, convert = compile_leaf(node, self.catalogue).of_element, conversion(only.type)
+        of_value = test if _is_text(only) else lambda value: test(convert(value))
+        return Scan(number, node, only, of_value, absent=test(None), cost=50)
 
 
 def _is_text(known: Field) -> bool:

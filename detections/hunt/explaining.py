@@ -80,12 +80,12 @@ def _leaf(plan: Plan, rows: Rows) -> str:
             return f"always {'true' if value else 'false'}, decided before any event"
         case Lookup(_, node, field, exact, folded):
             wanted = len(exact) + len(folded)
-            distinct = len(rows.column(field).values)
+            distinct = rows.column(field).count
             return f"{shown(node)}  [look-up of {wanted:,} among {distinct:,} distinct values]"
         case Existence(_, node, field):
             return f"{shown(node)}  [rows with a value: {rows.column(field).present.bit_count():,}]"
         case Scan(_, node, field):
-            return f"{shown(node)}  [test of {len(rows.column(field).values):,} distinct values]"
+            return f"{shown(node)}  [test of {rows.column(field).count:,} distinct values]"
         case RowTest(_, node):
             return f"{shown(node)}  [row by row]"
     return ""

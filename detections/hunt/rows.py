@@ -15,6 +15,8 @@ from detections.eql.patterns import ascii_fold
 from detections.eql.values import typed_values
 
 Bits = int
+# A test of the values of several fields of a row.
+Together = Callable[[Sequence[Sequence[Any]]], bool]
 # What one object may hold of wanted fields: the name of the field that ends here, and what is below.
 _Branch = tuple[str, dict[str, Any]]
 
@@ -93,14 +95,29 @@ class Column:
     def __init__(self, values: dict[Any, list[int]], width: int) -> None:
         self.values, self.width = values, width
         self._bits: dict[Any, Bits] = {}
-        self._folded: dict[str, list[Any]] | None = None
         self._present: Bits | None = None
+
+    @property
+    def count(self) -> int:
+        """How many distinct values there are."""
+        return len(self.values)
 
     def rows_with(self, value: Any) -> Bits:
         """The rows that have exactly this value."""
         found = self._bits.get(value)
         if found is None:
-            found = self._bits[value] = bits_of([self.values.get(value, ())], self.width)
+            rows = self.values.get(value)
+            if rows is None:
+                return 0
+            found = self._bits[value] = bits_of([rows], self.width)
+        return found
+
+    def rows_with_folded(self, texts: Iterable[str]) -> Bits:
+        """The rows with a value that is one of these texts but for the case of ASCII letters."""
+        found = 0
+        for text in texts:
+            for value in self._by_fold.get(text, ()):
+                found |= self.rows_with(value)
         return found
 
     def rows_with_any(self, values: Iterable[Any]) -> Bits:
@@ -110,14 +127,13 @@ class Column:
         """The rows with a value that passes the test. node: the condition that the test stands for."""
         return self.rows_with_any([value for value in self.values if test(value)])
 
-    @property
-    def folded(self) -> dict[str, list[Any]]:
+    @cached_property
+    def _by_fold(self) -> dict[str, list[Any]]:
         """The values by their text without case (ASCII, as Elasticsearch's indexed fields fold)."""
-        if self._folded is None:
-            self._folded = {}
-            for value in self.values:
-                self._folded.setdefault(ascii_fold(value), []).append(value)
-        return self._folded
+        found: dict[str, list[Any]] = {}
+        for value in self.values:
+            found.setdefault(ascii_fold(value), []).append(value)
+        return found
 
     @property
     def present(self) -> Bits:
@@ -160,10 +176,9 @@ class Rows:
         held = (row for row in rows_of(within) if _any_of(self.values(row, field), test, absent=absent))
         return bits_of([held], len(self))
 
-    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
-        """Those of the rows whose values of several fields, as a document, pass the test."""
-        names = [field.name for field in fields]
-        held = (row for row in rows_of(within) if test(_part(self.taken[row], names)))
+    def tested(self, fields: Sequence[Field], test: Together, within: Bits) -> Bits:
+        """Those of the rows whose typed values of several fields pass the test."""
+        held = (row for row in rows_of(within) if test([self.typed(row, field) for field in fields]))
         return bits_of([held], len(self))
 
     def typed(self, row: int, field: Field) -> list[Any]:
@@ -216,10 +231,6 @@ class Rows:
 
 def _any_of(values: list[Any], test: Callable[[Any], bool], *, absent: bool) -> bool:
     return any(map(test, values)) if values else absent
-
-
-def _part(taken: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: taken[name] for name in names if name in taken}
 
 
 def bits_of(groups: Iterable[Iterable[int]], width: int) -> Bits:

@@ -21,6 +21,7 @@ from detections.ingest.windows_record import WindowsRecord
 MAGIC = b"ElfFile\0"
 _CHUNK_MAGIC = b"ElfChnk\0"
 _HEADER_SIZE, _CHUNK_SIZE, _CHUNK_HEADER_SIZE = 4096, 65536, 512
+_RESERVED = bytes(_CHUNK_SIZE)
 
 
 def records(stream: BinaryIO) -> Iterator[WindowsRecord | RecordError]:
@@ -63,7 +64,7 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 def _chunk(header: bytes, chunk: bytes, number: int) -> Iterator[WindowsRecord | RecordError]:
     where = f"chunk {number}"
     if not chunk.startswith(_CHUNK_MAGIC) or len(chunk) < _CHUNK_HEADER_SIZE:
-        if not chunk.strip(b"\0"):
+        if chunk == _RESERVED[: len(chunk)]:
             return  # space that Windows reserved ahead
         yield RecordError("The chunk has no valid header; its records are lost.", position=where)
         return

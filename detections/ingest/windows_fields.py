@@ -34,12 +34,11 @@ def put_account(document: Document, account: str, under: str = "user") -> None:
 
 def add_related(document: Document, kind: str, *values: str) -> None:
     """Add to `related.KIND`, each value once."""
-    known = ecs.values(document, f"related.{kind}")
     for value in values:
-        if value and value not in known:
-            known.append(value)
-    if known:
-        ecs.put(document, f"related.{kind}", known)
+        if value:
+            known = document.setdefault("related", {}).setdefault(kind, [])
+            if value not in known:
+                known.append(value)
 
 
 def number(text: str) -> int | None:

@@ -101,6 +101,8 @@ def _number(value: Any) -> int | None:
     """A number, from its text too (`0x8020000000000000`, an element with attributes)."""
     if type(value) is int:
         return value
+    if value is None:
+        return None
     text = _text(value)
     try:
         return int(text, 16 if text[:2].lower() == "0x" else 10)
@@ -142,8 +144,13 @@ def _nameless(value: Any) -> dict[str, str]:
 def data_text(name: str, value: Any) -> str:
     """A value of the data as text; a field that is named as a GUID gets Windows' form of one."""
     # Only fields named as GUIDs: a command line that happens to be one must stay as it was typed.
-    text = _text(value)
-    return guid(text) if name.lower().endswith(("guid", "uuid")) else text
+    text = value if type(value) is str and "\r" not in value else _text(value)
+    return guid(text) if _is_guid(name) else text
+
+
+@lru_cache(maxsize=8192)
+def _is_guid(name: str) -> bool:
+    return name.lower().endswith(("guid", "uuid"))
 
 
 def _user_data(block: Any) -> tuple[str, dict[str, str]]:

@@ -4,7 +4,7 @@ All datetimes are aware and in UTC. Every answer says how complete it is; an eng
 rather than return less than it was asked for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from detections.ecs import Document
+from detections.ecs import Document, storable
 from detections.enums import TelemetryKind, TimeBasis
 from detections.eql.ast import Query
 from detections.eql.fields import FieldCatalogue
@@ -86,22 +86,56 @@ class MappedEvent:
 
     def known_as(self, identity: str) -> "MappedEvent":
         """The same event by another identity."""
-        return MappedEvent(identity, self.document, self.source, self.record_id, self.text)
+        found = MappedEvent(identity, {}, self.source, self.record_id, self.text)
+        found._document = self._document
+        return found
 
 
-@dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event that the store returned. `ingest` is the number of the batch that brought it.
 
-    origin: `elasticsearch:` and the data stream that holds it, "" for what was imported or sent here.
+    document: as it is, or how to read it, which is done when it is first asked for: of a thousand matches
+    most are known already. origin: `elasticsearch:` and the data stream that holds it, "" for what was
+    imported or sent here. Never changed.
     """
 
-    identity: str
-    document: Document
-    timestamp: datetime
-    ingest: int
-    arrived_at: datetime
-    origin: str = ""
+    __slots__ = ("_document", "arrived_at", "identity", "ingest", "origin", "timestamp")
+
+    def __init__(
+        self,
+        identity: str,
+        document: Document | Callable[[], Document],
+        timestamp: datetime,
+        ingest: int,
+        arrived_at: datetime,
+        origin: str = "",
+    ) -> None:
+        self.identity, self.timestamp, self.ingest = identity, timestamp, ingest
+        self.arrived_at, self.origin = arrived_at, origin
+        self._document = document
+
+    @property
+    def document(self) -> Document:
+        if not isinstance(self._document, dict):
+            self._document = self._document()
+        return self._document
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredEvent) and self._all() == other._all()
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.ingest))
+
+    def __repr__(self) -> str:
+        return f"StoredEvent({', '.join(map(repr, self._all()))})"
+
+    def _all(self) -> tuple[Any, ...]:
+        return self.identity, self.document, self.timestamp, self.ingest, self.arrived_at, self.origin
+
+    def storable(self) -> "StoredEvent":
+        """Itself without what no database takes: see `ecs.storable`."""
+        document = storable(self.document)
+        return StoredEvent(self.identity, document, self.timestamp, self.ingest, self.arrived_at, self.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,15 @@ class EqlSearcher:
     timeout: timedelta | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def answer(self, search: EqlSearch) -> EqlAnswer:
-        """One query's matches. What is wrong with the query itself becomes `error`: the others go on."""
+    def answer(self, search: EqlSearch, near: Sequence[Span] = ()) -> EqlAnswer:
+        """One query's matches. What is wrong with the query itself becomes `error`: the others go on.
+
+        near: the ranges within reach of the region's own candidates, where these are known already.
+        """
         try:
             query = verify(search.query, self.known, event_category_field=search.event_category_field)
             checked = replace(search, query=query)
-            return self.reader.read(lambda segments: _Pass(self, checked, segments).answer())
+            return self.reader.read(lambda segments: _Pass(self, checked, segments, near).answer())
         except (EqlError, RefusedError) as error:
             return EqlAnswer(search.key, error=str(error))
 
@@ -73,14 +76,17 @@ class _Pass:
     searcher: EqlSearcher
     search: EqlSearch
     segments: list[Segment]
+    near: Sequence[Span] = ()
     read: dict[str, Segment] = field(default_factory=dict)
 
     def answer(self) -> EqlAnswer:
-        extent = Extent.of(self.searcher.region)
+        extent, spans, candidates = Extent.of(self.searcher.region), self.near, list[Found]()
         searched = self._bounds({one.path: extent.searched(one) for one in self.segments}, ())
-        candidates = self._candidates(searched, (), searched=True)
-        if candidates and not extent.is_everything and not isinstance(self.search.query, EventQuery):
-            spans = neighbourhood((found.time for found in candidates if found.stages), self.search.reach)
+        if not spans:
+            candidates = self._candidates(searched, (), searched=True)
+            if not extent.is_everything and not isinstance(self.search.query, EventQuery):
+                spans = neighbourhood((one.time for one in candidates if one.stages), self.search.reach)
+        if spans:
             allowed = self._bounds({one.path: extent.allowed(one) for one in self.segments}, spans)
             candidates = self._candidates(allowed, spans, searched=False)
         complete = [

@@ -204,7 +204,7 @@ def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
         return
     if pa.types.is_list(kind):
         if pa.types.is_struct(kind.value_type):
-            _gather(found, name, _only_ones(values), depth + 1)
+            _spread(found, name, values.flatten(), pc.list_parent_indices(values), len(values), depth + 1)
             return
         if pa.types.is_null(kind.value_type):
             return
@@ -215,13 +215,38 @@ def _gather(found: Leaves, name: str, values: pa.Array, depth: int) -> None:
     found[name] = values
 
 
-def _only_ones(lists: pa.Array) -> pa.Array:
-    """The objects out of lists that hold one at most. Raises _IrregularError for longer ones."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    if pc.max(lengths).as_py() > 1:
+def _spread(found: Leaves, name: str, values: pa.Array, owners: pa.Array, rows: int, depth: int) -> None:
+    """Add the leaves of objects in lists: for each document the values of all its objects, in their order.
+
+    owners: the document of each value, ascending.
+    """
+    kind = values.type
+    if pa.types.is_null(kind) or values.null_count == len(values):
+        return
+    if depth > _MAX_DEPTH:
         raise _IrregularError
-    places = pc.subtract(pc.cumulative_sum(lengths), 1)
-    return lists.flatten().take(pc.if_else(pc.equal(lengths, 1), places, None))
+    if pa.types.is_list(kind):
+        below = owners.take(pc.list_parent_indices(values))
+        _spread(found, name, values.flatten(), below, rows, depth + 1)
+    elif pa.types.is_struct(kind):
+        if not all(entry.name for entry in kind):
+            raise _IrregularError
+        for entry, part in zip(kind, values.flatten(), strict=True):
+            _spread(found, f"{name}.{entry.name}", part, owners, rows, depth + 1)
+    elif name in found:
+        raise _IrregularError
+    else:
+        found[name] = _regrouped(values, owners, rows)
+
+
+def _regrouped(values: pa.Array, owners: pa.Array, rows: int) -> pa.ListArray:
+    """The values of each document as a list, null where it has none."""
+    is_valid = values.is_valid()
+    counted = pc.value_counts(owners.filter(is_valid))
+    place = pc.index_in(pa.array(range(rows), owners.type), value_set=counted.field("values"))
+    lengths = counted.field("counts").take(place).fill_null(0).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets, values.filter(is_valid), mask=pc.equal(lengths, 0))
 
 
 def _item(kind: pa.DataType) -> pa.DataType:

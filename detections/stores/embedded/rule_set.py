@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from threading import Lock
 from typing import Any
 
@@ -135,7 +136,9 @@ class SetSearcher:
         for clock, going in by_clock.items():
             if len(going) >= LEAST_QUERIES:
                 found.update(self.searcher.reader.read(partial(self._together, clock, going)))
-        return [found.get(n) or self.searcher.answer(search) for n, search in enumerate(searches)]
+        near = {one.number: one.spans for held in by_clock.values() for one in held}
+        answer = self.searcher.answer
+        return [found.get(n) or answer(search, near.get(n, ())) for n, search in enumerate(searches)]
 
     def _together(self, clock: str, going: Sequence[_Going], segments: list[Segment]) -> dict[int, EqlAnswer]:
         for one in going:
@@ -150,7 +153,8 @@ class SetSearcher:
         side.keep(live)
         sequences = [one for one in live if not isinstance(one.planned.query, EventQuery)]
         for one in sequences:
-            one.is_broken = one.is_broken or (one.search.reach > MOST_REACH and not self.extent.is_everything)
+            if one.search.reach > MOST_REACH and not self.extent.is_everything:
+                one.spans, one.is_broken = _reached(one, side), True
         sequences = [one for one in sequences if not one.is_broken]
         sides = [side]
         if sequences and not self.extent.is_everything:
@@ -189,9 +193,7 @@ class SetSearcher:
     ) -> tuple["_Side", dict[str, Span]]:
         """The rows that are not of the region, but within reach of what was found there."""
         for one in going:
-            one.spans = neighbourhood(
-                side.times(one.bits[0][: len(one.planned.query.stages)]), one.search.reach
-            )
+            one.spans = _reached(one, side)
         near = joined(span for one in going for span in one.spans)
         bounds = _bounds(segments, clock, self.extent.allowed, near)
         window = loaded(
@@ -268,11 +270,13 @@ def _bounds(
     return held
 
 
+def _reached(one: _Going, side: "_Side") -> list[Span]:
+    """The ranges of time within reach of what a query's stages take of the region."""
+    return neighbourhood(side.times(one.bits[0][: len(one.planned.query.stages)]), one.search.reach)
+
+
 def _union(bits: Iterable[Bits]) -> Bits:
-    found = 0
-    for one in bits:
-        found |= one
-    return found
+    return reduce(or_, bits, 0)
 
 
 class _Side:

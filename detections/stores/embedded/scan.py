@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -177,7 +177,7 @@ class Scan:
         """A row (file_index, _row, identity, microseconds, raw, number, arrival) as an event."""
         return StoredEvent(
             identity=row[2],
-            document=parsed(row[4]),
+            document=partial(parsed, row[4]),
             timestamp=columns.from_micros(row[3]),
             ingest=row[5],
             arrived_at=columns.from_micros(row[6]),

@@ -34,13 +34,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The rows of one segment that belong to the window. mask: over the rows of its groups; None is all."""
+    """The rows of one segment that belong to the window. kept: a mask over the rows of its groups, or where
+    they begin; None is all.
+    """
 
     segment: Segment
     file: pq.ParquetFile
     groups: list[int]
-    mask: pa.Array | None
+    kept: pa.Array | int | None
     rows: int
+
+    def of(self, table: pa.Table) -> pa.Table:
+        """These rows out of a table of all rows of the groups."""
+        if isinstance(self.kept, int):
+            return table.slice(self.kept, self.rows)
+        return table if self.kept is None else table.filter(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,9 @@ class LoadedWindow:
 
 def _table(part: _Chosen, names: Sequence[str]) -> pa.Table:
     held = [name for name in names if name in part.segment.columns]
-    table = part.file.read_row_groups(part.groups, columns=held) if held else pa.table({})
-    if part.mask is not None and held:
-        table = table.filter(part.mask)
-    return table
+    if not held:
+        return pa.table({})
+    return part.of(part.file.read_row_groups(part.groups, columns=held))
 
 
 def _together(found: Sequence[pa.ChunkedArray | int]) -> pa.Array:
@@ -145,13 +152,31 @@ def loaded(
             continue
         file, groups, table = found
         mask = _mask(table, bounds[segment.path], near, extent, searched=searched)
-        count = pc.sum(mask).as_py() or 0
-        if count:
-            whole = count == table.num_rows
-            kept = table if whole else table.filter(mask)
-            parts.append(_Chosen(segment, file, groups, None if whole else mask, count))
-            places.append([pa.repeat(pa.scalar(number, pa.int32()), count), *kept.columns])
+        if count := pc.sum(mask).as_py():
+            places.append([pa.repeat(pa.scalar(number, pa.int32()), count), *table.filter(mask).columns])
+            groups, mask = _with_rows(file.metadata, groups, mask)
+            parts.append(_Chosen(segment, file, groups, _kept(mask, count), count))
     return LoadedWindow(tuple(chosen), tuple(parts), _placed(places))
+
+
+def _with_rows(metadata: pq.FileMetaData, groups: list[int], mask: pa.Array) -> tuple[list[int], pa.Array]:
+    """The row groups of which a mask chooses some row, and the mask over their rows alone."""
+    held, masks, start = [], [], 0
+    for group in groups:
+        part = mask.slice(start, metadata.row_group(group).num_rows)
+        start += len(part)
+        if pc.any(part).as_py():
+            held.append(group)
+            masks.append(part)
+    return held, mask if len(held) == len(groups) else pa.concat_arrays(masks)
+
+
+def _kept(mask: pa.Array, count: int) -> pa.Array | int | None:
+    """What chooses the rows of a mask. Rows on end, as in a segment in the order of time, are not copied."""
+    first = mask.index(True).as_py()
+    if count == len(mask):
+        return None
+    return first if pc.sum(mask.slice(first, count)).as_py() == count else mask
 
 
 def _placed(places: list[list[pa.Array]]) -> Place | None:

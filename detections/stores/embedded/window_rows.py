@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detections.eql.ast import Dialect, Expression, FieldRef, Literal, Pattern
-from detections.eql.fields import Field
+from detections.eql.fields import Field, FieldType
 from detections.eql.patterns import ascii_fold
-from detections.hunt.rows import Bits, Column, Rows, bits_of, rows_of
+from detections.eql.values import conversion
+from detections.hunt.rows import Bits, Column, Rows, Together, bits_of, rows_of
 from detections.stores.embedded import columns
 
 # Loads physical columns of the window; those that no segment has are left out.
@@ -79,22 +80,20 @@ class WindowRows(Rows):
             found |= self.everything & ~column.present
         return found & within
 
-    def tested(self, fields: Sequence[Field], test: Callable[[Any], bool], within: Bits) -> Bits:
+    def tested(self, fields: Sequence[Field], test: Together, within: Bits) -> Bits:
         """Rows with the same values are tested once."""
         rows = list(rows_of(within))
         held = [self.column(field).codes_at(rows) for field in fields]
-        if None in held:
+        if any(codes is None for codes in held):
             return super().tested(fields, test, within)
         groups: dict[tuple[Any, ...], list[int]] = {}
-        for row, codes in zip(
-            rows, zip(*(codes for codes in held if codes is not None), strict=True), strict=True
-        ):
+        for row, codes in zip(rows, zip(*(codes or () for codes in held), strict=True), strict=True):
             groups.setdefault(codes, []).append(row)
-        names = [field.name for field in fields]
+        values = [self.column(field).elements_of(field.type) for field in fields]
         passed = [
             same
-            for same in groups.values()
-            if test({name: self.taken[same[0]][name] for name in names if name in self.taken[same[0]]})
+            for codes, same in groups.items()
+            if test([of_code(code) for of_code, code in zip(values, codes, strict=True)])
         ]
         return bits_of(passed, len(self))
 
@@ -114,6 +113,17 @@ class _Values:
     def lowered(self) -> Any:
         """The distinct texts with their ASCII letters in lower case, as fields fold."""
         return pc.ascii_lower(self.distinct)
+
+    def with_folded(self, texts: Sequence[str]) -> list[int]:
+        """The codes of distinct texts that fold to one of these."""
+        return [code for text in texts for code in self._by_fold.get(text, ())]
+
+    @cached_property
+    def _by_fold(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for code, text in enumerate(self.lowered.to_pylist()):
+            found.setdefault(text, []).append(code)
+        return found
 
     @classmethod
     def none(cls) -> "_Values":
@@ -193,21 +203,34 @@ class WindowColumn(Column):
     """One field over the rows of a window."""
 
     def __init__(self, parts: Sequence[_Values], rows: WindowRows) -> None:
+        super().__init__({}, len(rows))
         self._parts, self._rows = parts, rows
-        self._distinct = [_python(part.distinct) for part in parts]
-        self._codes: list[dict[Any, int]] = [
-            {value: code for code, value in enumerate(distinct)} for distinct in self._distinct
-        ]
-        together = dict.fromkeys(value for codes in self._codes for value in codes if value is not None)
-        super().__init__(together, len(rows))  # type: ignore[arg-type]  # only membership is asked
+
+    @cached_property
+    def _distinct(self) -> list[list[Any]]:
+        # Not for columns of which only texts are searched, which Arrow does: those have the most values.
+        return [_python(part.distinct) for part in self._parts]
+
+    @cached_property
+    def _codes(self) -> list[dict[Any, int]]:
+        return [{value: code for code, value in enumerate(distinct)} for distinct in self._distinct]
+
+    @property
+    def count(self) -> int:
+        return sum(len(part.distinct) for part in self._parts)
 
     def rows_with(self, value: Any) -> Bits:
         found = self._bits.get(value)
         if found is None:
-            found = self._bits[value] = self._with_codes(
-                [[codes[value]] if value in codes else [] for codes in self._codes]
-            )
+            wanted = [[codes[value]] if value in codes else [] for codes in self._codes]
+            if not any(wanted):
+                return 0
+            found = self._bits[value] = self._with_codes(wanted)
         return found
+
+    def rows_with_folded(self, texts: Iterable[str]) -> Bits:
+        wanted = list(texts)
+        return self._with_codes([part.with_folded(wanted) for part in self._parts])
 
     def rows_with_any(self, values: Iterable[Any]) -> Bits:
         wanted = list(values)
@@ -241,26 +264,42 @@ class WindowColumn(Column):
         found: list[Any] = self._parts[0].codes.take(pa.array(rows, pa.int64())).to_pylist()
         return found
 
+    def elements_of(self, kind: FieldType) -> Callable[[int | None], Sequence[Any]]:
+        """What gives the typed value, or nothing, that a code of `codes_at` stands for."""
+        distinct, convert = self._distinct[0] if self._distinct else [], conversion(kind)
+
+        def elements(code: int | None) -> Sequence[Any]:
+            value = None if code is None else distinct[code]
+            found = None if value is None else convert(value)
+            return () if found is None else (found,)
+
+        return elements
+
     def values_in(self, rows: Bits) -> set[Any]:
         """The distinct values of some rows."""
         found: set[Any] = set()
         mask = mask_of(rows, self.width)
-        for part, distinct in zip(self._parts, self._distinct, strict=True):
+        for part in self._parts:
             chosen = mask if part.parents is None else mask.take(part.parents)
-            codes = pc.unique(part.codes.filter(chosen)).to_pylist()
-            found.update(distinct[code] for code in codes if code is not None)
+            found.update(_python(part.distinct.take(pc.unique(part.codes.filter(chosen)).drop_null())))
         found.discard(None)
         return found
 
     def rows_where(self, test: Callable[[Any], bool], node: Expression) -> Bits:
         pieces = _pieces_of(node)
         if not pieces:
-            return super().rows_where(test, node)
+            return self._with_codes(
+                [
+                    [code for code, value in enumerate(distinct) if value is not None and test(value)]
+                    for distinct in self._distinct
+                ]
+            )
         wanted = []
-        for part, distinct in zip(self._parts, self._distinct, strict=True):
-            lowered = part.lowered if pieces.folds else part.distinct
-            exact, maybe = pieces.codes(lowered)
-            wanted.append([*exact, *(code for code in maybe if code not in exact and test(distinct[code]))])
+        for part in self._parts:
+            exact, maybe = pieces.codes(part.lowered if pieces.folds else part.distinct)
+            left = sorted(maybe - exact)
+            texts = part.distinct.take(pa.array(left, pa.int64())).to_pylist()
+            wanted.append([*exact, *(code for code, text in zip(left, texts, strict=True) if test(text))])
         return self._with_codes(wanted)
 
     def _with_codes(self, wanted: Sequence[Sequence[int]]) -> Bits:

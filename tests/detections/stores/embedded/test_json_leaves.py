@@ -29,14 +29,15 @@ JSON = st.recursive(
 
 @st.composite
 def regular(draw):
-    """Documents of one shape, as a sender's mostly are: objects, lists of texts, lists of one object."""
+    """Documents of one shape, as a sender's mostly are: objects, lists of texts, lists of objects."""
     values = draw(st.dictionaries(NAMES, ALIKE, min_size=1, max_size=4))
     one = st.fixed_dictionaries({}, optional=values)
     shape = st.fixed_dictionaries(
         {"process": one},
         optional={
             "host": st.fixed_dictionaries({"ip": st.lists(TEXTS, max_size=3)}),
-            "c": st.lists(one, max_size=1),
+            "c": st.lists(one, max_size=draw(st.sampled_from([1, 3]))),
+            "d": st.lists(st.fixed_dictionaries({"e": st.lists(one, max_size=2)}), max_size=2),
         },
     )
     return draw(st.lists(shape, min_size=1, max_size=8))
