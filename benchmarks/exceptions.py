@@ -60,7 +60,7 @@ def _routing(asked: argparse.Namespace) -> str:
     """In batches, as routing does it; a third of the alerts is hidden, the others nearly are."""
     from detections.actors import system
     from detections.models import Alert
-    from triage.exception_routing import hide
+    from triage.exception_items.routing import hide
     from triage.routing import BATCH as AT_ONCE
 
     now = datetime.now(UTC)
@@ -105,7 +105,8 @@ def _tested(rule: Any, kind: str, entries: list[dict[str, Any]]) -> str:
 
     from detections.actors import of_user
     from detections.models import Segment
-    from triage import exception_backtests, exception_states
+    from triage.exception_items import backtests as exception_backtests
+    from triage.exception_items import states as exception_states
     from triage.models import BackTest
 
     version = exception_states.draft(_content(rule, entries), actor=of_user(_person("ann", "Analyst")))
@@ -173,7 +174,7 @@ def _entry(scope: str, field: str, *values: str, **more: str) -> dict[str, Any]:
 
 
 def _content(rule: Any, entries: list[dict[str, Any]]) -> Any:
-    from triage.exception_forms import read_content
+    from triage.exception_items.forms import read_content
 
     return read_content(
         {
@@ -189,7 +190,7 @@ def _content(rule: Any, entries: list[dict[str, Any]]) -> Any:
 
 def _put_in_force(rule: Any, items: int, now: datetime) -> None:
     from detections.actors import of_user
-    from triage import exception_states
+    from triage.exception_items import states as exception_states
     from triage.models import BackTest, ExceptionVersion
 
     ann, bob = (of_user(_person(*who)) for who in (("ann", "Analyst"), ("bob", "Lead")))

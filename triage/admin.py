@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from detections.read_only_admin import ReadOnlyAdmin
-from triage import exception_admin, response_admin  # noqa: F401 -- importing them registers their models
+from triage.exception_items import admin as exception_admin  # noqa: F401 -- importing them registers their models
 from triage.models import (
     Answer,
     Asset,
@@ -31,6 +31,7 @@ from triage.models import (
     PivotRun,
     Question,
 )
+from triage.response import admin as response_admin  # noqa: F401 -- importing them registers their models
 
 if TYPE_CHECKING:
     AssetBase = admin.ModelAdmin[Asset]

@@ -7,21 +7,21 @@ from django.apps import AppConfig
 # Importing these registers what they do: kinds of work of the outbox, invariants, what the inbox of approvals
 # lists, what a response action is.
 _REGISTERING = (
-    "exception_backtests",
-    "exception_pending",
-    "exception_reviews",
-    "exception_watch",
+    "exception_items.backtests",
+    "exception_items.pending",
+    "exception_items.reviews",
+    "exception_items.watch",
     "holds",
     "invariants",
     "pivots",
-    "preserving",
-    "response_checks",
-    "response_evidence",
-    "response_invariants",
-    "response_pending",
-    "response_running",
-    "scoping",
-    "watching",
+    "preserve.preserving",
+    "response.checks",
+    "response.evidence",
+    "response.invariants",
+    "response.pending",
+    "response.running",
+    "response.watching",
+    "scope.scoping",
 )
 
 
@@ -36,7 +36,8 @@ class TriageConfig(AppConfig):
             overlay_offered,
             rule_version_stored,
         )
-        from triage import guide_versions, outside_status, overlay_proposals, response_kinds, roles, routing
+        from triage import guide_versions, outside_status, overlay_proposals, roles, routing
+        from triage.response import kinds as response_kinds
         from triage.signals import case_moved
 
         for name in _REGISTERING:

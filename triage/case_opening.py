@@ -11,12 +11,13 @@ from detections import ecs
 from detections.actors import Actor
 from detections.enums import Severity, TimeBasis
 from detections.models import Alert
-from triage import cases, checks, freezing, journal, pivots, watching
+from triage import cases, checks, freezing, journal, pivots
 from triage.case_keys import CaseKey
 from triage.enums import CaseLinkKind, CaseStatus
 from triage.facts import HeadFacts, head_facts
 from triage.guide_versions import guide_of, pin_for
 from triage.models import Case, CaseLink, CaseMerge, Occurrence, Question
+from triage.response import watching
 from triage.signals import case_moved
 
 Tie = Callable[[Case], None]

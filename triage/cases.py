@@ -6,12 +6,14 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from detections.actors import Actor, of_user
-from triage import journal, preservation, response_open
+from triage import journal
 from triage.enums import CaseLinkKind, CaseStatus, Disposition, PivotState, QuestionState
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.evidence import latest_runs
 from triage.gate import gate
 from triage.models import Answer, Case, CaseLink, Escalation, GateOverride
+from triage.preserve import preservation
+from triage.response import open as response_open
 from triage.signals import case_moved
 from triage.standings import standings
 

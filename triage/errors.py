@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from detections.errors import CasewrightError
 
 if TYPE_CHECKING:
-    from triage.exception_forms import Fault
-    from triage.exception_guardrails import Guardrail
+    from triage.exception_items.forms import Fault
+    from triage.exception_items.guardrails import Guardrail
 
 
 class TriageError(CasewrightError):

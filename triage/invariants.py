@@ -6,9 +6,10 @@ from django.db.models import Count, F
 
 from detections.invariants import invariant
 from detections.models import Alert, JournalEntry
-from triage import attachments, cases, exception_integrity, verification
+from triage import attachments, cases, verification
 from triage.enums import CaseStatus, QuestionState
 from triage.evidence import is_unchanged
+from triage.exception_items import integrity as exception_integrity
 from triage.models import Answer, Attachment, Case, CaseMerge, GateOverride, PivotRun
 
 

@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from detections.actors import Actor
 from detections.models import Alert
-from triage import case_links, cases, journal, pivots, response_open
+from triage import case_links, cases, journal, pivots
 from triage.case_opening import add_to
 from triage.enums import CaseLinkKind, CaseStatus, Disposition
 from triage.errors import TriageError
 from triage.models import Case, CaseLink, CaseMerge, Occurrence
+from triage.response import open as response_open
 
 SLICE = 500
 

@@ -8,8 +8,8 @@ from django.utils import timezone
 from detections import alarms, journal
 from detections.actors import Actor
 from detections.alarms import Alarm
-from triage import response_alarms
 from triage.models import Notification
+from triage.response import alarms as response_alarms
 
 STREAM = "notifications"
 TITLE_LENGTH = 255

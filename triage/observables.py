@@ -10,12 +10,12 @@ from django.db.models import Count
 
 from detections import ecs
 from detections.actors import Actor
-from triage import spreadsheets
 from triage.enums import ObservableType
 from triage.event_summaries import summary_of
 from triage.models import Case, EventSummary, Evidence, Observable
 from triage.models.observable import ObservableQuerySet
 from triage.observable_values import MOST_LENGTH, Found, values_of
+from triage.preserve import spreadsheets
 
 # What an observable names of where it was found; its count goes past it.
 MOST_NAMED = 20

@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from detections.actors import Actor
-from triage import cases, confirmations, response_results
+from triage import cases, confirmations
 from triage.enums import ConfirmationKind
 from triage.errors import TriageError
 from triage.models import ReplyLink, ResponseAction
+from triage.response import results as response_results
 
 LASTS = timedelta(days=3)
 MOST_WORDS = 4000

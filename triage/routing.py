@@ -15,9 +15,10 @@ from detections.actors import Actor, system
 from detections.enums import TimeBasis
 from detections.errors import CasewrightError
 from detections.models import Alert, RuleRun
-from triage import cases, exception_routing, journal
+from triage import cases, journal
 from triage.case_keys import case_key, rule_identity, storm_key
 from triage.case_opening import add_to, join, occurrence_of, open_case, open_case_on, upgrade
+from triage.exception_items import routing as exception_routing
 from triage.models import Case, Occurrence
 
 log = logging.getLogger(__name__)

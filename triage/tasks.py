@@ -7,17 +7,11 @@ from django.utils import timezone
 from detections import anchors, back_search, canary, imports, invariants, run, uploads
 from detections.actors import system
 from detections.broker import task
-from triage import (
-    attachments,
-    exception_watch,
-    look_ups,
-    notifications,
-    observables,
-    pack_files,
-    preserving,
-    response_clock,
-    scoping,
-)
+from triage import attachments, look_ups, notifications, observables
+from triage.exception_items import watch as exception_watch
+from triage.preserve import pack_files, preserving
+from triage.response import clock as response_clock
+from triage.scope import scoping
 
 CHECK_ALARMS = "triage.tasks.check_alarms"
 SEND_CANARY = "triage.tasks.send_canary"

@@ -5,7 +5,6 @@ from django.utils import timezone
 from detections import outbox
 from detections.actors import of_user
 from tests.conftest import person
-from triage import response_actions
 from triage.actions.adapter import _adapters
 from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import CheckOutcome, ObservableType
@@ -19,7 +18,8 @@ from triage.models import (
     ResponseAction,
     ScopeRun,
 )
-from triage.response_actions import Wish
+from triage.response import actions as response_actions
+from triage.response.actions import Wish
 
 WHY = "The checks point at it."
 

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from detections.actors import Actor
 from detections.models import Rule
-from triage import exception_states
 from triage.enums import BackTestState
-from triage.exception_forms import read_content
-from triage.exception_items import Content
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import Content
+from triage.exception_items.forms import read_content
 from triage.models import BackTest, Case, ExceptionVersion
 
 # What ties an item to the workflow that `tests.factories.events.attack` shows.

@@ -1,4 +1,4 @@
-"""Names, addresses and hashes on a list that firewalls and proxies pull. See triage.block_feed."""
+"""Names, addresses and hashes on a list that firewalls and proxies pull. See triage.response.block_feed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ class BlockList:
         pass
 
     def send(self, order: Order) -> Outcome:
-        from triage import block_feed
+        from triage.response import block_feed
 
         if order.undoes:
             return self._removed(block_feed.remove(order.action))
@@ -37,7 +37,7 @@ class BlockList:
         return self.send(order)
 
     def prove(self, order: Order) -> Proof:
-        from triage import block_feed
+        from triage.response import block_feed
 
         there = block_feed.is_listed(order.action)
         pulled = block_feed.last_pulled()
@@ -51,7 +51,7 @@ class BlockList:
         return Proof(CheckOutcome.HOLDING if pulled else CheckOutcome.UNKNOWN, f"It is on the list. {said}")
 
     def test(self) -> Outcome:
-        from triage import block_feed
+        from triage.response import block_feed
 
         return block_feed.test()
 

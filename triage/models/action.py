@@ -60,7 +60,7 @@ class Connector(models.Model):
 
 
 class ActionKind(models.Model):
-    """How actions of one kind are decided and done here. Rows are made from `triage.response_kinds`.
+    """How actions of one kind are decided and done here. Rows are made from `triage.response.kinds`.
 
     connector null: a person does it by hand, unless the product itself does. approver_group null: whoever may
     approve. request_minutes: a request that nobody decides lapses then. lasts_minutes: how long a containment

@@ -87,7 +87,7 @@ class ExceptionVersionQuerySet(VisibleQuerySet["ExceptionVersion"]):
 class ExceptionVersion(FourEyes):
     """What an item said at one time, and who stands for it.
 
-    entries: see `triage.exception_items`. owner: who answers for the workflow, in words. revision: grows with
+    entries: see `triage.exception_items.content`. owner: who answers for the workflow. revision: grows with
     each edit and change of state. rule_version: what the rule said when it was reviewed; the hash covers its
     hash. starts_at: not before this moment, None for as soon as approved. The active interval is active_from
     (included) to the earlier of expires_at and ended_at (excluded). exceeds_share_by: who lets it hide more

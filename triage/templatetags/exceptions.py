@@ -2,7 +2,7 @@
 
 from django import template
 
-from triage.exception_items import operator_words, subject_words
+from triage.exception_items.content import operator_words, subject_words
 
 register = template.Library()
 register.filter("subject_said", subject_words)

@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 from triage.enums import ActionState, CheckOutcome
 from triage.models import Case, ResponseAction
-from triage.response_conditions import Condition
-from triage.response_results import is_for_people
+from triage.response.conditions import Condition
+from triage.response.results import is_for_people
 from triage.templatetags.marks import icon, words
 from triage.templatetags.moments import span, when
 

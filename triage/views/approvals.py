@@ -8,10 +8,11 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from triage import approvals as requests
-from triage import exception_overview, response_open
 from triage.approvals import Pending
 from triage.enums import BackTestKind, BackTestState
+from triage.exception_items import overview as exception_overview
 from triage.models import BackTest, Case
+from triage.response import open as response_open
 from triage.views.doors import Asked, page
 
 A_PAGE = 50

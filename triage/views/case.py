@@ -7,10 +7,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from triage import cases, journal, preservation, response_open
+from triage import cases, journal
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.forms import AssignForm, CloseForm
 from triage.models import Case
+from triage.preserve import preservation
+from triage.response import open as response_open
 from triage.views.case_page import CasePage, load, own_answers
 from triage.views.doors import Asked, page
 from triage.views.evidence_cards import cards

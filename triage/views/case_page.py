@@ -11,12 +11,13 @@ from django.shortcuts import get_object_or_404
 
 from detections.actors import Actor
 from detections.models import JournalStream
-from triage import cases, evidence, facts, guide_versions, journal, response_open
+from triage import cases, evidence, facts, guide_versions, journal
 from triage.enums import Disposition, PivotState, QuestionState
 from triage.evidence import Attempts
 from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
 from triage.models import Answer, Case, Draft, Evidence, GateOverride, Note, PivotRun, Question
+from triage.response import open as response_open
 from triage.standings import Standing, standings
 from triage.templatetags.marks import words
 from triage.views.doors import Asked

@@ -10,8 +10,10 @@ from django.views.decorators.http import require_http_methods
 
 from detections.errors import CasewrightError
 from detections.models import Alert
-from triage import approvals, exception_reach, exception_retroactive
+from triage import approvals
 from triage.errors import StaleEditError
+from triage.exception_items import reach as exception_reach
+from triage.exception_items import retroactive as exception_retroactive
 from triage.forms import chosen_ids
 from triage.models import ExceptionVersion
 from triage.views.doors import Asked, page

@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from detections.models import Rule
-from triage.exception_exchange import ExportedItems, ImportedItems, export_items, import_items
-from triage.exception_states import PROPOSE
+from triage.exception_items.exchange import ExportedItems, ImportedItems, export_items, import_items
+from triage.exception_items.kibana_entries import lines_of
+from triage.exception_items.states import PROPOSE
 from triage.forms import ExceptionImportForm
-from triage.kibana_entries import lines_of
 from triage.models import ExceptionItem
 from triage.views.doors import Asked, page
 from triage.views.exception_rows import number_of

@@ -11,14 +11,16 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from detections.event_store import event_store
 from detections.models import Rule
-from triage import exception_proposal, exception_states, look_ups
+from triage import look_ups
 from triage.errors import ContentFaultsError, StaleEditError, TriageError
-from triage.exception_forms import read_content
-from triage.exception_guardrails import guide_of_rule, seen_in
-from triage.exception_items import REMOTE_IP, Content, content_of
-from triage.exception_selectivity import Host, Recent, alone, hosts_of, recent_alerts
-from triage.exception_states import PROPOSE
-from triage.exception_ticks import Judged, judged
+from triage.exception_items import proposal as exception_proposal
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import REMOTE_IP, Content, content_of
+from triage.exception_items.forms import read_content
+from triage.exception_items.guardrails import guide_of_rule, seen_in
+from triage.exception_items.selectivity import Host, Recent, alone, hosts_of, recent_alerts
+from triage.exception_items.states import PROPOSE
+from triage.exception_items.ticks import Judged, judged
 from triage.facts import first_alert
 from triage.models import Case, ExceptionVersion, ValueList
 from triage.templatetags.values import flat

@@ -11,10 +11,10 @@ from django.http import QueryDict
 
 from detections.actors import Actor
 from triage.enums import ExceptionOperator, ExceptionQuantity, ExceptionScope
-from triage.exception_forms import Fault
-from triage.exception_items import MOST_ENTRIES, Entry
-from triage.exception_proposal import Suggested
-from triage.exception_selectivity import HOST_ID, Alone, stored_field
+from triage.exception_items.content import MOST_ENTRIES, Entry
+from triage.exception_items.forms import Fault
+from triage.exception_items.proposal import Suggested
+from triage.exception_items.selectivity import HOST_ID, Alone, stored_field
 from triage.models import Case, Evidence, ExceptionVersion
 
 TEXTS = ("rule", "name", "reason", "change_record", "owner", "starts_at", "expires_at")

@@ -15,9 +15,9 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from detections.actors import Actor
-from triage import exception_backtests
 from triage.enums import BackTestKind, BackTestState
 from triage.errors import TriageError
+from triage.exception_items import backtests as exception_backtests
 from triage.models import BackTest, ExceptionVersion
 from triage.templatetags.marks import words
 from triage.views.doors import Asked, page

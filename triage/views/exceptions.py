@@ -14,15 +14,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from detections.models import Rule
-from triage import approvals, exception_overview, exception_query, exception_reach, exception_states
+from triage import approvals
 from triage.enums import BackTestKind, ExceptionState
 from triage.errors import GuardrailsError, StaleEditError, TriageError
-from triage.exception_forms import read_end
-from triage.exception_guardrails import guide_of_rule, seen_of
-from triage.exception_items import Entry, content_of, entries_of
-from triage.exception_selectivity import Alone, alone, recent_alerts
-from triage.exception_states import EXCEED, PROPOSE
-from triage.exception_ticks import Judged, judged
+from triage.exception_items import overview as exception_overview
+from triage.exception_items import query as exception_query
+from triage.exception_items import reach as exception_reach
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import Entry, content_of, entries_of
+from triage.exception_items.forms import read_end
+from triage.exception_items.guardrails import guide_of_rule, seen_of
+from triage.exception_items.selectivity import Alone, alone, recent_alerts
+from triage.exception_items.states import EXCEED, PROPOSE
+from triage.exception_items.ticks import Judged, judged
 from triage.models import BackTest, Evidence, ExceptionItem, ExceptionVersion
 from triage.views import exception_rows
 from triage.views.case_page import load

@@ -16,9 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from triage import block_feed, reply_links, response_results
+from triage import reply_links
 from triage.enums import ObservableType
 from triage.errors import TriageError
+from triage.response import block_feed
+from triage.response import results as response_results
 
 MOST_BODY = 64 * 1024
 

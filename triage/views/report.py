@@ -5,12 +5,13 @@ from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from triage import hardening, pack_files, preserving
 from triage.errors import TriageError
 from triage.forms import HardeningForm
 from triage.models import Case, CasePack
-from triage.pack_files import ChangedPackError
-from triage.report import report_of
+from triage.preserve import pack_files, preserving
+from triage.preserve.pack_files import ChangedPackError
+from triage.preserve.report import report_of
+from triage.response import hardening
 from triage.views.case_page import CasePage, assignable, load
 from triage.views.doors import Asked, page
 

@@ -14,23 +14,20 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_POST
 
 from detections.actors import NotPermittedError
-from triage import (
-    attachments,
-    response_actions,
-    response_checks,
-    response_ladder,
-    response_open,
-    response_results,
-    response_targets,
-    response_undo,
-    verdicts,
-)
+from triage import attachments, verdicts
 from triage.enums import ConfirmationKind
 from triage.errors import GateClosedError, TriageError
 from triage.models import Attachment, Case, ResponseAction
-from triage.response_actions import Wish
-from triage.response_executors import executor_of
-from triage.response_kinds import KindSpec, kind_of, spec_of
+from triage.response import actions as response_actions
+from triage.response import checks as response_checks
+from triage.response import ladder as response_ladder
+from triage.response import open as response_open
+from triage.response import results as response_results
+from triage.response import targets as response_targets
+from triage.response import undo as response_undo
+from triage.response.actions import Wish
+from triage.response.executors import executor_of
+from triage.response.kinds import KindSpec, kind_of, spec_of
 from triage.views import response_page
 from triage.views.case_page import CasePage, assignable, load
 from triage.views.doors import Asked, page

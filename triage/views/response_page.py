@@ -7,15 +7,17 @@ from typing import Any
 
 from django.urls import reverse
 
-from triage import hardening, response_ladder, response_results
 from triage.enums import PackState, ScopeRunState
-from triage.hardening import Proposal
 from triage.models import ActionKind, Case, CasePack, ResponseAction, ScopeRun
 from triage.models.action import MOVING
-from triage.response_conditions import Condition
-from triage.response_executors import executor_of
-from triage.response_kinds import PRESERVE, SEARCH
-from triage.response_ladder import Offer, Rung
+from triage.response import hardening
+from triage.response import ladder as response_ladder
+from triage.response import results as response_results
+from triage.response.conditions import Condition
+from triage.response.executors import executor_of
+from triage.response.hardening import Proposal
+from triage.response.kinds import PRESERVE, SEARCH
+from triage.response.ladder import Offer, Rung
 from triage.views.case_page import CasePage
 
 

@@ -11,7 +11,9 @@ from django.views.decorators.http import require_http_methods
 from detections import rule_import
 from detections.errors import CasewrightError
 from detections.rule_import import Preview
-from triage import exception_exchange, exception_states, uploads
+from triage import uploads
+from triage.exception_items import exchange as exception_exchange
+from triage.exception_items import states as exception_states
 from triage.forms import RuleImportForm
 from triage.views.doors import Asked, page
 

@@ -8,10 +8,15 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from triage import observables, scope_indicators, scope_matrix, scope_rows, scoping, spreadsheets
+from triage import observables
 from triage.errors import TriageError
 from triage.models import Case, ScopeHost, ScopeRun
 from triage.pivot_windows import span_of
+from triage.preserve import spreadsheets
+from triage.scope import indicators as scope_indicators
+from triage.scope import matrix as scope_matrix
+from triage.scope import rows as scope_rows
+from triage.scope import scoping
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
 

@@ -10,11 +10,12 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from triage import approvals, exception_overview
-from triage import value_lists as lists
+from triage import approvals
 from triage.enums import VALUE_LIST_HOLDS, ExceptionState
 from triage.errors import ContentFaultsError, StaleEditError, TriageError
-from triage.exception_states import PROPOSE
+from triage.exception_items import overview as exception_overview
+from triage.exception_items import value_lists as lists
+from triage.exception_items.states import PROPOSE
 from triage.models import ExceptionItem, ExceptionVersion, ValueList, ValueListVersion
 from triage.models.exception_item import ON_ITS_WAY
 from triage.views.doors import Asked, page

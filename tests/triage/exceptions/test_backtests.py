@@ -16,13 +16,16 @@ from tests.factories.cases import alert
 from tests.factories.events import attack, mapped, mshta_start
 from tests.factories.exceptions import NO_CHILD, ONE_LOOKUP, PLAIN, active, content
 from tests.factories.rules import rule as make_rule
-from triage import exception_backtest_run, exception_backtests, exception_recovery, exception_states
 from triage.enums import ExceptionOperator, ExceptionScope
 from triage.errors import TriageError
-from triage.exception_evaluation import subject_of
-from triage.exception_items import Content, Entry
-from triage.exception_matching import compiled_content, explain
-from triage.exception_prefilter import Prefilter
+from triage.exception_items import backtest_run as exception_backtest_run
+from triage.exception_items import backtests as exception_backtests
+from triage.exception_items import recovery as exception_recovery
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import Content, Entry
+from triage.exception_items.evaluation import subject_of
+from triage.exception_items.matching import compiled_content, explain
+from triage.exception_items.prefilter import Prefilter
 from triage.models import BackTest, Case
 from triage.routing import deliver_route
 

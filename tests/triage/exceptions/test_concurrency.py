@@ -14,8 +14,8 @@ from tests.factories.exceptions import content, proposed
 from tests.factories.rules import rule as make_rule
 from tests.faults import keep_figure
 from tests.faults import number as number_of
-from triage import exception_states
 from triage.errors import TriageError
+from triage.exception_items import states as exception_states
 from triage.models import ExceptionVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,9 +12,9 @@ from tests.factories.cases import alert, shipped_rule
 from tests.factories.events import attack
 from tests.factories.exceptions import back_tested, content
 from tests.factories.twins import HOSTS, SERVER
-from triage import exception_states
 from triage.errors import GuardrailsError
-from triage.exception_guardrails import of_version
+from triage.exception_items import states as exception_states
+from triage.exception_items.guardrails import of_version
 from triage.models import ExceptionVersion
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,9 @@ from tests.factories.cases import alert
 from tests.factories.events import attack, mapped
 from tests.factories.exceptions import active
 from tests.factories.rules import rule as make_rule
-from triage import exception_renewal, exception_states
-from triage.exception_drift import look
+from triage.exception_items import renewal as exception_renewal
+from triage.exception_items import states as exception_states
+from triage.exception_items.drift import look
 from triage.models import CaseTask, ExceptionItem, ExceptionVersion, Suppression
 
 pytestmark = pytest.mark.django_db

@@ -16,16 +16,17 @@ from tests.factories.events import attack
 from tests.factories.exceptions import NO_CHILD, PLAIN, back_tested, content
 from tests.factories.kibana_exceptions import CASES, entry, exception_lines
 from tests.factories.rules import rule as make_rule
-from triage import exception_exchange, exception_states
 from triage.errors import TriageError
-from triage.exception_evaluation import subject_of
-from triage.exception_exchange import export_items, import_items
-from triage.exception_items import content_of, entries_of, sentence
-from triage.exception_matching import compiled_content, holds
-from triage.exception_query import as_query
-from triage.kibana_entries import read_entries, written_entries
+from triage.exception_items import exchange as exception_exchange
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import content_of, entries_of, sentence
+from triage.exception_items.evaluation import subject_of
+from triage.exception_items.exchange import export_items, import_items
+from triage.exception_items.kibana_entries import read_entries, written_entries
+from triage.exception_items.matching import compiled_content, holds
+from triage.exception_items.query import as_query
+from triage.exception_items.value_lists import draft_list
 from triage.models import ExceptionItem, ExceptionVersion
-from triage.value_lists import draft_list
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 3, 18, 9, 41, tzinfo=UTC)

@@ -8,9 +8,9 @@ from django.utils import timezone
 from tests.factories.exceptions import NO_CHILD, form
 from tests.factories.rules import rule as make_rule
 from triage.errors import ContentFaultsError
-from triage.exception_forms import read_content
-from triage.exception_items import sentence
-from triage.value_lists import plain_values
+from triage.exception_items.content import sentence
+from triage.exception_items.forms import read_content
+from triage.exception_items.value_lists import plain_values
 
 pytestmark = pytest.mark.django_db
 

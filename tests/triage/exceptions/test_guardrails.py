@@ -8,7 +8,7 @@ from tests.factories.cases import alert
 from tests.factories.events import attack
 from tests.factories.exceptions import PLAIN, content
 from tests.factories.rules import rule as make_rule
-from triage.exception_guardrails import Level, Seen, guardrails, guide_of_rule, seen_of
+from triage.exception_items.guardrails import Level, Seen, guardrails, guide_of_rule, seen_of
 
 pytestmark = pytest.mark.django_db
 AT = datetime.now(UTC)

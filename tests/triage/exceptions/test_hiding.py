@@ -13,10 +13,13 @@ from tests.factories.cases import alert
 from tests.factories.events import attack, mapped, mshta_start
 from tests.factories.exceptions import NO_CHILD, NO_OTHER, ONE_LOOKUP, PLAIN, active
 from tests.factories.rules import rule as make_rule
-from triage import exception_recovery, exception_routing, exception_states, exception_watch
 from triage.errors import TriageError
-from triage.exception_integrity import faults
-from triage.exception_retroactive import apply_to_existing
+from triage.exception_items import recovery as exception_recovery
+from triage.exception_items import routing as exception_routing
+from triage.exception_items import states as exception_states
+from triage.exception_items import watch as exception_watch
+from triage.exception_items.integrity import faults
+from triage.exception_items.retroactive import apply_to_existing
 from triage.invariants import routed_alerts_are_in_cases
 from triage.models import Case, ExceptionReview, ExceptionVersion, Suppression
 from triage.routing import RoutingError, deliver_route, route_alerts

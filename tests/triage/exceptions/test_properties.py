@@ -14,12 +14,12 @@ from tests.factories.cases import alert
 from tests.factories.events import attack
 from tests.factories.exceptions import active, back_tested
 from tests.factories.rules import rule as make_rule
-from triage import exception_states
 from triage.enums import ExceptionOperator, ExceptionQuantity, ExceptionScope
-from triage.exception_evaluation import Subject, value_test
-from triage.exception_integrity import faults, miscounted, standing_faults
-from triage.exception_items import RECOVERED_SCOPES, Entry
-from triage.exception_matching import Clause, CompiledItem, Matcher, Recovered, holds, holds_of_alert
+from triage.exception_items import states as exception_states
+from triage.exception_items.content import RECOVERED_SCOPES, Entry
+from triage.exception_items.evaluation import Subject, value_test
+from triage.exception_items.integrity import faults, miscounted, standing_faults
+from triage.exception_items.matching import Clause, CompiledItem, Matcher, Recovered, holds, holds_of_alert
 from triage.models import Case, ExceptionVersion, Suppression
 from triage.routing import route_alerts
 

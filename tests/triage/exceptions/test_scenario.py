@@ -15,11 +15,14 @@ from tests.factories.cases import ACTOR, SHIPPED, shipped_rule
 from tests.factories.events import mapped
 from tests.factories.exceptions import content, proposed
 from tests.factories.twins import HOSTS, SERVER, a_day_later, twins
-from triage import exception_guardrails, exception_matching, exception_recovery, exception_states
 from triage.errors import GuardrailsError
-from triage.exception_evaluation import subject_of
-from triage.exception_guardrails import Level
-from triage.exception_integrity import faults, miscounted, standing_faults
+from triage.exception_items import guardrails as exception_guardrails
+from triage.exception_items import matching as exception_matching
+from triage.exception_items import recovery as exception_recovery
+from triage.exception_items import states as exception_states
+from triage.exception_items.evaluation import subject_of
+from triage.exception_items.guardrails import Level
+from triage.exception_items.integrity import faults, miscounted, standing_faults
 from triage.models import Case, Suppression
 from triage.routing import deliver_route
 

@@ -11,9 +11,10 @@ from detections.models import JournalEntry, RuleVersion
 from tests.conftest import person
 from tests.factories.exceptions import PLAIN, active, back_tested, content, proposed
 from tests.factories.rules import rule as make_rule
-from triage import approvals, exception_states
+from triage import approvals
 from triage.errors import GuardrailsError, StaleEditError, TriageError
-from triage.exception_integrity import faults
+from triage.exception_items import states as exception_states
+from triage.exception_items.integrity import faults
 from triage.models import ExceptionVersion
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from tests.factories.cases import alert
 from tests.factories.events import attack
 from tests.factories.exceptions import PLAIN, active
 from tests.factories.rules import rule as make_rule
-from triage import value_lists
 from triage.errors import StaleEditError, TriageError
-from triage.exception_integrity import standing_faults
+from triage.exception_items import value_lists
+from triage.exception_items.integrity import standing_faults
 from triage.models import Case, Suppression, ValueListVersion
 from triage.routing import RoutingError, deliver_route
 

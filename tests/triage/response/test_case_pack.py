@@ -15,8 +15,11 @@ from detections import outbox
 from detections.models import JournalEntry
 from tests.factories.cases import cases_of
 from tests.triage.conftest import HOSTILE
-from triage import (
-    attachments,
+from triage import attachments
+from triage.enums import PackState, PivotState
+from triage.evidence import document_sha256, run_sha256
+from triage.models import Evidence
+from triage.preserve import (
     case_pack,
     case_report,
     pack_files,
@@ -26,9 +29,6 @@ from triage import (
     preserving,
     spreadsheets,
 )
-from triage.enums import PackState, PivotState
-from triage.evidence import document_sha256, run_sha256
-from triage.models import Evidence
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from detections import outbox
 from detections.actors import NotPermittedError
 from tests.factories.actions import WHY, approved, connect, done, observable, preserved
 from tests.factories.receivers import cut, dripping, receiver, silent
-from triage import block_feed, connectors, reply_links, response_actions, response_checks, response_undo
+from triage import reply_links
 from triage.actions.adapter import ConnectorFaultError
 from triage.actions.outcomes import Result
 from triage.actions.webhook import signature
@@ -28,7 +28,11 @@ from triage.models import (
     ReplyLink,
     ResponseAction,
 )
-from triage.response_actions import Wish
+from triage.response import actions as response_actions
+from triage.response import block_feed, connectors
+from triage.response import checks as response_checks
+from triage.response import undo as response_undo
+from triage.response.actions import Wish
 
 pytestmark = pytest.mark.django_db
 
@@ -257,7 +261,7 @@ def test_a_no_is_kept_and_confirms_nothing(make_case, analyst, post, client):
 
 def test_a_link_is_over_after_three_days(make_case, analyst, post, client):
     from detections.actors import system
-    from triage import response_clock
+    from triage.response import clock as response_clock
 
     action = ask(make_case(), analyst)
     done(action)
@@ -377,8 +381,8 @@ def test_a_secret_comes_from_the_environment_or_a_file_and_is_kept_nowhere(monke
 
 
 def test_a_destructive_kind_always_needs_another_person(admin):
-    from triage.response_kinds import kind_of
-    from triage.response_settings import save_kind
+    from triage.response.kinds import kind_of
+    from triage.response.settings import save_kind
 
     kind = kind_of("kill_process")
     kind.needs_approval = False
@@ -388,8 +392,8 @@ def test_a_destructive_kind_always_needs_another_person(admin):
 
 @pytest.mark.parametrize("key", ["preserve_evidence", "watch_entity"])
 def test_what_the_product_does_itself_takes_no_connector(admin, key):
-    from triage.response_kinds import kind_of
-    from triage.response_settings import save_kind
+    from triage.response.kinds import kind_of
+    from triage.response.settings import save_kind
 
     connect(key, "webhook", {"url": "https://a.example/"})
     kind = kind_of(key)

@@ -13,8 +13,8 @@ from detections.models import OutboxRow
 from tests.factories.actions import approved, scripted
 from tests.faults import keep_figure
 from tests.faults import number as number_of
-from triage import response_running
-from triage.response_actions import retry
+from triage.response import running as response_running
+from triage.response.actions import retry
 
 pytestmark = pytest.mark.django_db
 ROUNDS = number_of(10, 100)
@@ -126,9 +126,9 @@ def test_of_twenty_who_decide_at_once_one_wins(make_case, analyst):
     from django.db import connection
 
     from tests.factories.actions import leads, requested
-    from triage import response_actions
     from triage.errors import TriageError
     from triage.models import ResponseAction
+    from triage.response import actions as response_actions
 
     scripted()
     people = leads(20)

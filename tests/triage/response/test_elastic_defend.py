@@ -10,20 +10,17 @@ from django.utils import timezone
 from detections.models import JournalEntry
 from tests.factories.actions import WHY, connect, done, observable, permitted, preserved
 from tests.factories.receivers import Kibana, cut, silent
-from triage import (
-    observables,
-    response_actions,
-    response_checks,
-    response_results,
-    response_running,
-    response_undo,
-    verdicts,
-)
+from triage import observables, verdicts
 from triage.actions.elastic_defend import ElasticDefend
 from triage.actions.outcomes import Order, Result
 from triage.enums import PivotState
 from triage.models import EventSummary, Question, ResponseAction
-from triage.response_actions import Wish
+from triage.response import actions as response_actions
+from triage.response import checks as response_checks
+from triage.response import results as response_results
+from triage.response import running as response_running
+from triage.response import undo as response_undo
+from triage.response.actions import Wish
 
 pytestmark = pytest.mark.django_db
 AGENT = "1f183e6b-3ff3-4de8-b20a-9e7540698084"
@@ -237,8 +234,8 @@ def test_an_endpoint_that_says_no_is_a_failure_with_its_reason(ready, analyst, l
 
 
 def test_a_process_is_ended_by_its_recorded_id(ready, analyst, lead, kibana):
-    from triage.response_kinds import spec_of
-    from triage.response_targets import choices
+    from triage.response.kinds import spec_of
+    from triage.response.targets import choices
 
     target = choices(ready, spec_of("kill_process"))[0]
     action = response_actions.request(ready, Wish("kill_process", WHY, target=target.token), actor=analyst)

@@ -12,26 +12,19 @@ from detections import outbox
 from detections.stores.base import Clause, Filters
 from tests.factories.actions import WHY, preserved, scoped, scripted
 from tests.factories.cases import alert, cases_of
-from triage import (
-    case_pack,
-    case_report,
-    cases,
-    file_collection,
-    pack_files,
-    preservation,
-    preserving,
-    response_actions,
-    response_checks,
-    response_evidence,
-    response_ladder,
-    response_running,
-    scope_indicators,
-    scoping,
-)
+from triage import cases
 from triage.actions.outcomes import Outcome, Result
 from triage.errors import CasewrightError, GateClosedError
 from triage.models import CasePack, Occurrence, ResponseAction, ScopeRun
-from triage.response_actions import Wish
+from triage.preserve import case_pack, case_report, file_collection, pack_files, preservation, preserving
+from triage.response import actions as response_actions
+from triage.response import checks as response_checks
+from triage.response import evidence as response_evidence
+from triage.response import ladder as response_ladder
+from triage.response import running as response_running
+from triage.response.actions import Wish
+from triage.scope import indicators as scope_indicators
+from triage.scope import scoping
 
 pytestmark = pytest.mark.django_db
 

@@ -4,12 +4,14 @@ import pytest
 from django.utils import timezone
 
 from tests.factories.actions import WHY, observable, permitted, preserved, scoped
-from triage import response_actions, response_ladder, verdicts
+from triage import verdicts
 from triage.enums import CheckState, Points
 from triage.errors import GateClosedError, TriageError
 from triage.guides.model import Guide, Precondition, ResponseStage, StageAction, StageFor
 from triage.models import CheckResult, Question, ResponseAction
-from triage.response_actions import PreconditionError, Wish
+from triage.response import actions as response_actions
+from triage.response import ladder as response_ladder
+from triage.response.actions import PreconditionError, Wish
 
 pytestmark = pytest.mark.django_db
 
@@ -174,7 +176,7 @@ def test_a_guide_in_prose_alone_keeps_its_advice_above_the_usual_rungs(make_case
 
 
 def test_a_kind_that_only_an_overlay_names_needs_an_approval(make_case, analyst):
-    from triage.response_kinds import kind_of
+    from triage.response.kinds import kind_of
 
     kind = kind_of("howl", StageAction("howl", "Howl", is_destructive=True))
     assert (kind.needs_approval, kind.is_destructive, kind.connector) == (True, True, None)

@@ -11,10 +11,14 @@ from detections.event_store import event_store
 from detections.imports import import_captures
 from detections.models import JournalEntry
 from tests.factories.cases import ACTOR, SHIPPED, cases_of
-from triage import scope_indicators, scope_matrix, scope_rows, scoping, verification
+from triage import verification
 from triage.enums import PivotState, ScopeColumnState, ScopeRunState
 from triage.errors import TriageError
 from triage.models import Case, Observable, ScopeCell, ScopeHost
+from triage.scope import indicators as scope_indicators
+from triage.scope import matrix as scope_matrix
+from triage.scope import rows as scope_rows
+from triage.scope import scoping
 
 pytestmark = pytest.mark.django_db
 

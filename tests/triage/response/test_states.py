@@ -11,19 +11,16 @@ from detections import invariants, outbox
 from detections.actors import NotPermittedError, system
 from detections.models import JournalEntry
 from tests.factories.actions import WHY, approved, observable, preserved, requested, scripted
-from triage import (
-    case_tasks,
-    cases,
-    response_actions,
-    response_clock,
-    response_results,
-    response_undo,
-)
+from triage import case_tasks, cases
 from triage.actions.outcomes import Outcome, Proof, Result
 from triage.enums import CheckOutcome
 from triage.errors import GateClosedError, StaleEditError, TriageError
 from triage.models import CaseTask, ResponseAction
-from triage.response_actions import PreconditionError, Wish
+from triage.response import actions as response_actions
+from triage.response import clock as response_clock
+from triage.response import results as response_results
+from triage.response import undo as response_undo
+from triage.response.actions import PreconditionError, Wish
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +182,8 @@ def test_a_containment_that_is_over_reminds_once_or_ends_by_itself(make_case, an
 
 
 def test_a_broken_containment_alarms_until_it_holds(make_case, analyst, lead):
-    from triage import response_alarms, response_checks
+    from triage.response import alarms as response_alarms
+    from triage.response import checks as response_checks
 
     target = scripted()
     action = approved(make_case(), analyst, lead)
@@ -301,7 +299,7 @@ def watch(case, value, kind, analyst):
 
 
 def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
-    from triage import watching
+    from triage.response import watching
 
     action = watch(make_case(), "host-1", "host", analyst)
     assert watching.raised("medium", host_name="HOST-1").severity == "high"
@@ -331,7 +329,7 @@ def test_watching_raises_new_alerts_for_a_time(make_case, analyst):
 def test_a_watched_account_is_known_with_and_without_its_domain(
     make_case, analyst, watched, alerting, is_same
 ):
-    from triage import watching
+    from triage.response import watching
 
     watch(make_case(), watched, "user", analyst)
     assert (watching.raised("high", user=alerting).severity == "critical") == is_same

@@ -15,8 +15,8 @@ from tests.factories.cases import alert, cases_of
 from tests.factories.events import attack
 from tests.factories.exceptions import PLAIN, active, back_tested, content, proposed
 from tests.factories.rules import rule as make_rule
-from triage import exception_states
-from triage.exception_proposal import suggest
+from triage.exception_items import states as exception_states
+from triage.exception_items.proposal import suggest
 from triage.models import BackTest, ExceptionVersion, Suppression, ValueListVersion
 from triage.routing import deliver_route
 

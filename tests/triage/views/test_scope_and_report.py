@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from detections import outbox
 from tests.triage.conftest import HOSTILE
-from triage import case_report, pack_files, preserving, scope_indicators, scoping
 from triage.enums import ObservableType, PivotState, ScopeColumnState, ScopeRunState
 from triage.models import CaseTask, Observable, ScopeCell, ScopeColumn, ScopeHost, ScopeRun
+from triage.preserve import case_report, pack_files, preserving
+from triage.scope import indicators as scope_indicators
+from triage.scope import scoping
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from detections.actors import NotPermittedError, of_user, system
 from detections.models import Rule
-from triage.exception_exchange import ImportedItems, export_items, import_items
-from triage.kibana_entries import lines_of
+from triage.exception_items.exchange import ImportedItems, export_items, import_items
+from triage.exception_items.kibana_entries import lines_of
 from triage.models import ExceptionItem
 
 

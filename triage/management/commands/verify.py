@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from triage import pack_verifier, verification
+from triage import verification
 from triage.models import Case, CasePack
+from triage.preserve import pack_verifier
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""Response: the ladder, actions with approval, proof and undo, and what stays open."""
