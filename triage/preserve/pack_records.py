@@ -6,6 +6,7 @@ from typing import Any
 from detections import ecs
 from detections.models import JournalEntry
 from triage.models import Case, Evidence, PivotRun, Question, ScopeRun
+from triage.preserve import report_actions
 from triage.scope import hashes as scope_hashes
 
 COLUMNS = (
@@ -158,6 +159,7 @@ def case(case: Case) -> dict[str, Any]:
             case.escalations.values("to", "reason", "preserved", "by__username", "created_at")
         ),
         "overrides": list(case.overrides.values("disposition", "by__username", "at", "reason", "blocks")),
+        "actions": list(report_actions.records(case)),
         "tasks": list(
             case.tasks.values(
                 "title", "owner__username", "due_at", "done_at", "done_by__username", "done_note"

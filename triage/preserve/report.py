@@ -1,6 +1,6 @@
 """The report of a case for a reader outside: what happened, what was asked, decided and done, by whom."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,8 +30,9 @@ from triage.models import (
     Question,
 )
 from triage.models.scope import ScopeColumn, ScopeRun
-from triage.preserve import preserved
+from triage.preserve import preserved, report_actions
 from triage.preserve.preserved import Kept
+from triage.preserve.report_actions import ActionLine
 from triage.scope import indicators as scope_indicators
 from triage.scope import matrix as scope_matrix
 from triage.scope.matrix import Row
@@ -39,30 +40,6 @@ from triage.templatetags.marks import words
 
 MOST_EVENTS, MOST_HOSTS, MOST_OBSERVABLES, MOST_COLUMNS = 80, 25, 60, 5
 _SHOWN_TYPES = (ObservableType.IP, ObservableType.DOMAIN, ObservableType.URL)
-
-
-@dataclass(frozen=True, slots=True)
-class ActionLine:
-    """A response action as the report tells it. proof: how it is known to have worked, or what is known."""
-
-    what: str
-    target: str
-    state: str
-    asked: str
-    approved: str
-    at: datetime | None
-    proof: str = ""
-
-
-ActionSource = Callable[[Case], Sequence[ActionLine]]
-_sources: list[ActionSource] = []
-
-
-def actions(source: ActionSource) -> ActionSource:
-    """Register what response actions a case had. For use as a decorator."""
-    if source not in _sources:
-        _sources.append(source)
-    return source
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +142,7 @@ def report_of(case: Case, *, actor: Actor, findings: Sequence[str] = ()) -> Repo
         gate=stands,
         escalations=tuple(case.escalations.select_related("by")),
         overrides=tuple(case.overrides.select_related("by")),
-        actions=tuple(line for source in _sources for line in source(case)),
+        actions=report_actions.lines(case),
         scope=_scope(case),
         kept=tuple(preserved.of_case(case)),
         observables=tuple(observables.order_by("type", "-event_count", "pk")[:MOST_OBSERVABLES]),

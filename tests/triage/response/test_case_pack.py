@@ -12,7 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from detections import outbox
+from detections.actors import system
 from detections.models import JournalEntry
+from tests.factories.actions import approved, done, scripted
 from tests.factories.cases import cases_of
 from tests.triage.conftest import HOSTILE
 from triage import attachments
@@ -29,6 +31,7 @@ from triage.preserve import (
     preserving,
     spreadsheets,
 )
+from triage.response import clock as response_clock
 
 pytestmark = pytest.mark.django_db
 
@@ -269,6 +272,35 @@ def test_a_changed_attachment_does_not_hide_and_does_not_cost_the_pack(case, ana
         archive.extract("verify.py", tmp_path)
     code, told = verified(tmp_path / "verify.py", path, cwd=tmp_path)
     assert (code, "was left out when the pack was made" in told) == (1, True)
+
+
+def test_what_was_done_about_a_case_is_told_in_report_and_pack(case, analyst, lead, tmp_path):
+    target = scripted()
+    action = approved(case, analyst, lead)
+    assert done(action) == ("succeeded", "Done.")
+    response_clock.watch(actor=system("test"))
+    _pack, path = packed(case, analyst, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        html = archive.read("report.html").decode()
+        (told,) = json.loads(archive.read("case.json"))["actions"]
+    assert target.done == [action.send_key]
+    assert "No response action was requested" not in html
+    for text in (action.title, action.number, "203.0.113.57", "Verified", "It holds."):
+        assert text in html
+    assert [told[key] for key in ("number", "state", "requested_by", "approved_by", "checks")] == [
+        action.number,
+        "succeeded",
+        str(action.requested_by),
+        str(action.approved_by),
+        [
+            {
+                "at": told["checks"][0]["at"],
+                "result": "holding",
+                "says": "It holds.",
+                "by": told["checks"][0]["by"],
+            }
+        ],
+    ]
 
 
 @pytest.mark.slow
