@@ -31,7 +31,7 @@ def entries() -> dict[str, dict[str, Any]]:
     """The product's beat entries. Each message expires before the next one, so that none pile up."""
     return {
         "wake": _every(settings.WAKE_SECONDS, WAKE_TASK),
-        "outbox sweep": _every(SWEEP_SECONDS, DELIVER_TASK),
+        "outbox sweep": _every(min(SWEEP_SECONDS, settings.WAKE_SECONDS), DELIVER_TASK),
         "worker heartbeat": _every(HEARTBEAT_SECONDS, "detections.tasks.worker_heartbeat"),
         # A daily entry would be lost to restarts; pruning is cheap and idempotent.
         "prune runs": _every(3600, "detections.tasks.prune"),
