@@ -1,7 +1,6 @@
 """The benign workflow of the demo becomes an exception: one proposes, another approves; twins stay cases."""
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -72,8 +71,6 @@ def test_the_benign_workflow_is_hidden_from_the_next_day_on_and_nothing_else(
     close_as_false_positive(analyst, f"{demo.url}/cases/{worked}")
     item = propose(analyst)
     approve(lead, demo, item)
-    # The day ends now and lasts some seconds; an exception hides nothing that is older than itself.
-    time.sleep(20)
     demo.manage("demo", "--next-day")
     others = import_others(demo, tmp_path)
     # Three of the workflow are hidden, one of them opened to look at; each of the others becomes a case.
