@@ -130,12 +130,22 @@ def _simple(node: Expression, columns: Columns) -> Fragment | None:
 
 
 def _looks_at_null(node: Expression) -> bool:
-    """Whether the leaf could be true for an absent field: a null check or logic inside of it."""
+    """Whether the leaf could be true for an absent field: a null check, logic or an optional argument."""
     return any(
         isinstance(part, Not | And | Or)
         or (isinstance(part, Comparison) and (is_null(part.left) or is_null(part.right)))
+        or (isinstance(part, Call) and _may_lack_a_field(part))
         for part in walk(node)
     )
+
+
+def _may_lack_a_field(call: Call) -> bool:
+    """Whether a field stands where the function does without a value, as the end of `substring`."""
+    function = find_function(call.name)
+    if function is None or function.repeats:
+        return False
+    optional = call.arguments[function.least :]
+    return any(isinstance(part, FieldRef) for argument in optional for part in walk(argument))
 
 
 @dataclass(slots=True)

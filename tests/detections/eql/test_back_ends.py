@@ -4,7 +4,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from detections.eql import sql_functions
@@ -202,6 +202,7 @@ documents = st.lists(
 
 @settings(max_examples=MOST, deadline=None, suppress_health_check=list(HealthCheck))
 @given(conditions, documents)
+@example('substring(concat(text, "a"), -3, size) : ("a")', [{"text": "", "size": []}])
 def test_sql_and_python_agree(text: str, found: list[dict[str, Any]]) -> None:
     several = {name for document in found for name, held in document.items() if isinstance(held, list)}
     catalogue = FieldCatalogue(Field(name, type_, name in several) for name, type_ in NAMES.items())
