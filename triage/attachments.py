@@ -5,7 +5,6 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
@@ -18,9 +17,9 @@ from detections.actors import Actor
 from triage import cases, journal
 from triage.errors import TriageError
 from triage.file_types import HEAD, FileType, file_type
+from triage.files_by_hash import CHUNK, chunks, digest, place, where
 from triage.models import Attachment, Case
 
-CHUNK = 1024 * 1024
 NAME_LENGTH = 255
 UPLOADING = ".upload-"
 LEFT_BEHIND = 24 * 3600
@@ -97,7 +96,7 @@ def open_checked(attachment: Attachment) -> BinaryIO:
         file = path_of(attachment.sha256).open("rb")
     except OSError as error:
         raise ChangedFileError(_changed(attachment, f"can't be read ({error.strerror})")) from error
-    if _digest(file) != attachment.sha256:
+    if digest(file) != attachment.sha256:
         file.close()
         raise ChangedFileError(_changed(attachment, "is not what was attached: its SHA-256 differs"))
     file.seek(0)
@@ -115,7 +114,7 @@ def is_unchanged(attachment: Attachment) -> bool:
 
 def path_of(sha256: str) -> Path:
     """Where the bytes with this hash lie."""
-    return folder() / sha256[:2] / sha256
+    return where(folder(), sha256)
 
 
 def folder() -> Path:
@@ -154,7 +153,7 @@ def _keep(name: str, content: BinaryIO) -> _Kept:
             kept = _copy(name, content, out)
             out.flush()
             os.fsync(out.fileno())
-        _place(Path(temporary), path_of(kept.sha256))
+        place(Path(temporary), folder(), kept.sha256)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -162,8 +161,8 @@ def _keep(name: str, content: BinaryIO) -> _Kept:
 
 
 def _copy(name: str, content: BinaryIO, out: BinaryIO) -> _Kept:
-    digest, size, head = hashlib.sha256(), 0, b""
-    for chunk in _chunks(content):
+    found, size, head = hashlib.sha256(), 0, b""
+    for chunk in chunks(content):
         size += len(chunk)
         if size > settings.ATTACHMENT_BYTES:
             most = settings.ATTACHMENT_BYTES // CHUNK
@@ -171,37 +170,12 @@ def _copy(name: str, content: BinaryIO, out: BinaryIO) -> _Kept:
                 f"The file is larger than {most} MB, the most that is kept with a case. Put it where large "
                 "evidence is kept, and attach its path and SHA-256 as a text."
             )
-        digest.update(chunk)
+        found.update(chunk)
         head += chunk[: HEAD - len(head)] if len(head) < HEAD else b""
         out.write(chunk)
     if not size:
         raise TriageError("The file is empty. Choose it again.")
-    return _Kept(digest.hexdigest(), size, file_type(name, head))
-
-
-def _chunks(content: BinaryIO) -> Iterator[bytes]:
-    while chunk := content.read(CHUNK):
-        yield chunk
-
-
-def _place(temporary: Path, target: Path) -> None:
-    """Give the file its final name, so that it is there after a power cut."""
-    target.parent.mkdir(exist_ok=True)
-    temporary.chmod(0o400)
-    temporary.replace(target)
-    for each in (target.parent, folder()):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(file):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return _Kept(found.hexdigest(), size, file_type(name, head))
 
 
 def _write(case: Case, row: Attachment, verb: str, actor: Actor, reason: str) -> None:

@@ -14,6 +14,7 @@ from detections.journal import canonical_json
 from detections.models import JournalStream
 from triage import attachments, observables, verification
 from triage.errors import TriageError
+from triage.files_by_hash import CHUNK
 from triage.models import Case, CasePack, Observable
 from triage.preserve import case_report, pack_files, pack_records, preserved, spreadsheets
 from triage.preserve.preserved import Kept
@@ -215,7 +216,7 @@ def _attachments(writer: _Writer, case: Case) -> None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(pack_files.CHUNK):
+    while chunk := file.read(CHUNK):
         yield chunk
 
 

@@ -1,7 +1,6 @@
 """Case packs on the disk: written whole or not at all, under their SHA-256, checked when handed out."""
 
 import contextlib
-import hashlib
 import os
 import tempfile
 import time
@@ -12,9 +11,9 @@ from typing import BinaryIO
 from django.conf import settings
 
 from triage.errors import TriageError
+from triage.files_by_hash import digest, place, where
 from triage.models import CasePack
 
-CHUNK = 1024 * 1024
 BUILDING = ".building-"
 LEFT_BEHIND = 24 * 3600
 
@@ -29,7 +28,7 @@ def folder() -> Path:
 
 def path_of(sha256: str) -> Path:
     """Where the pack with this hash lies."""
-    return folder() / sha256[:2] / sha256
+    return where(folder(), sha256)
 
 
 def write(fill: Callable[[BinaryIO], None]) -> tuple[str, int]:
@@ -44,23 +43,11 @@ def write(fill: Callable[[BinaryIO], None]) -> tuple[str, int]:
             out.seek(0)
             sha256 = digest(out)
         size = Path(temporary).stat().st_size
-        _place(Path(temporary), path_of(sha256))
+        place(Path(temporary), folder(), sha256)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return sha256, size
-
-
-def _place(temporary: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    temporary.chmod(0o400)
-    temporary.replace(target)
-    for each in (target.parent, folder()):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def open_checked(pack: CasePack) -> BinaryIO:
@@ -75,14 +62,6 @@ def open_checked(pack: CasePack) -> BinaryIO:
         raise ChangedPackError(f"{pack.name} is not what was made: its SHA-256 differs. {remedy}")
     file.seek(0)
     return file
-
-
-def digest(file: BinaryIO) -> str:
-    """SHA-256 hex of what is left of a file."""
-    found = hashlib.sha256()
-    while chunk := file.read(CHUNK):
-        found.update(chunk)
-    return found.hexdigest()
 
 
 def sweep() -> None:
