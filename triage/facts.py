@@ -14,6 +14,7 @@ from detections.ecs import Document
 from detections.enums import TimeBasis
 from detections.ingest.remote import remote_side
 from detections.models import Alert
+from triage import observables
 from triage.checks import is_alert
 from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
 from triage.models import Asset, Case, EventSummary, PivotRun
@@ -279,6 +280,7 @@ def _reached(case: Case, runs: Sequence[PivotRun]) -> tuple[tuple[Reached, ...],
 
     From the summaries of what the alert and the network and DNS pivots froze, earliest first.
     """
+    observables.collect(case)  # another search of the case may still be under way
     wanted = [run.pk for run in runs if is_alert(run) or {"connection", "dns"} & set(run.kinds)]
     seen = EventSummary.objects.filter(case=case, pivot__in=wanted).order_by()
     found = _earliest(seen, "remote")

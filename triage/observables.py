@@ -44,6 +44,8 @@ def collect(case: Case) -> int:
     if not waiting.exists():
         return done
     with transaction.atomic():
+        # A page and the worker of a pivot may be at it at once; who freezes holds the case already.
+        Case.objects.select_for_update().get(pk=case.pk)
         while rows := list(waiting.order_by("pk")[:_BATCH]):
             _take(case, rows)
             done += len(rows)

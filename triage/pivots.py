@@ -350,8 +350,10 @@ def refresh_signals(case: Case, alert: Alert) -> None:
         signals = {pivot.key for pivot in guide_of(other).pivots if pivot.is_signal}
         for run in latest_runs(other):
             if run.key in signals and run.state not in _TO_DO and _holds(run, alert):
-                key = f"{REFRESH}:{run.pk}"
-                outbox.put(REFRESH, key, run.pk, not_before=timezone.now() + ARRIVAL)
+                now = timezone.now()
+                # One a minute: a row that is done, as for a case that was closed then, must not end it.
+                key = f"{REFRESH}:{run.pk}:{int(now.timestamp()) // 60}"
+                outbox.put(REFRESH, key, run.pk, not_before=now + ARRIVAL)
 
 
 def _holds(run: PivotRun, alert: Alert) -> bool:

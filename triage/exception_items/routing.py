@@ -27,6 +27,7 @@ from triage.exception_items.matching import (
     CompiledItem,
     Matcher,
     Recovered,
+    active_lists,
     active_matcher,
     compiled,
     explain,
@@ -35,6 +36,7 @@ from triage.exception_items.matching import (
 )
 from triage.facts import head_facts
 from triage.models import ExceptionItem, ExceptionVersion, Occurrence, Suppression
+from triage.models.exception_item import SuppressionQuerySet
 
 log = logging.getLogger(__name__)
 REVIEW = "open_exception_review"
@@ -232,13 +234,10 @@ def recheck(*, actor: Actor, now: datetime | None = None, limit: int = BATCH) ->
     """
     now = now or timezone.now()
     due = Suppression.objects.standing().filter(settled_at__isnull=True, recheck_at__lte=now)
-    rows = list(
-        due.select_related("alert", "version__item", "version__rule_version__rule").order_by("pk")[:limit]
-    )
+    items = _readable(due)
+    rows = list(due.filter(version__in=items).select_related("alert", "version__item").order_by("pk")[:limit])
     if not rows:
         return 0
-    items = _readable({row.version_id: row.version for row in rows})
-    rows = [row for row in rows if row.version_id in items]
     subjects = {row.pk: subject_of(row.alert) for row in rows}
     wanted = {subjects[row.pk]: items[row.version_id].needs for row in rows}
     recovered = exception_recovery.recover(wanted, now=now)
@@ -254,12 +253,15 @@ def recheck(*, actor: Actor, now: datetime | None = None, limit: int = BATCH) ->
     return lifted
 
 
-def _readable(versions: Mapping[int, ExceptionVersion]) -> dict[int, CompiledItem]:
-    """Those that can be read. What the others hid is looked at again when they can be; health names them."""
+def _readable(due: SuppressionQuerySet) -> dict[int, CompiledItem]:
+    """Those of the exceptions that hide these which can be read. What the others hid is looked at again when
+    they can be, and keeps nothing else waiting; health names them."""
     found: dict[int, CompiledItem] = {}
-    for pk, version in versions.items():
+    versions = ExceptionVersion.objects.filter(pk__in=due.values("version"))
+    lists = active_lists() if versions.exists() else {}
+    for version in versions.select_related("item", "rule_version__rule"):
         try:
-            found[pk] = compiled(version)
+            found[version.pk] = compiled(version, lists)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             log.warning("%s can't be read, so what it hides is not looked at again: %s", version.label, error)
     return found

@@ -30,6 +30,13 @@ _LABEL = re.compile(
 )
 # A line in bold that stands alone is a heading if it announces what a guide has.
 _BOLD_LINE = re.compile(r"(\*\*|__)([^*_]+)\1:?|(\*\*|__)([^*_]+):\3")
+_ANNOUNCED = re.compile(
+    r"(?:possible |suggested )?investigation steps?|false positives?(?: analysis)?"
+    r"|response(?: and remediation)?|investigating .+|setup|references|resources"
+)
+_ASIDE = re.compile(r"(?:setup|references|resources)(?: instructions| guide| notes)?")
+# A guide that is written by labels has some of these; the others are words that a question may begin with.
+_TELLING = re.compile(r"[*_]{0,3}(?:Why|Focus|Implication)s?[*_]{0,3}\s*:", re.IGNORECASE)
 _CODE = re.compile(r"`([^`]+)`")
 _FIELD = re.compile(r"@timestamp|[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -230,7 +237,7 @@ def _parts(found: list[Block]) -> list[_Part]:
 def _announces(block: Block) -> bool:
     if block.kind != "paragraph" or _BOLD_LINE.fullmatch(block.text) is None:
         return False
-    return _sort(block.text) not in ("other", "frame")
+    return _ANNOUNCED.fullmatch(_title(block.text).lower()) is not None
 
 
 def _title(text: str) -> str:
@@ -248,7 +255,7 @@ def _sort(text: str) -> str:
         return "frame"
     if "false positive" in words:
         return "false_positives"
-    if words.startswith(("setup", "references", "resources")):
+    if _ASIDE.fullmatch(words):
         return "aside"
     return "response" if words.startswith("response") else "other"
 
@@ -261,10 +268,12 @@ def _fallback(parts: list[_Part]) -> list[_Part]:
 def _with_their_labels(found: Iterable[Block]) -> list[Block]:
     """The items of a part; a label that stands beside its question, not below it, is still its label."""
     items: list[Block] = []
-    for block in found:
-        if block.is_item and items and _LABEL.match(block.text):
+    held = [block for block in found if block.is_item]
+    is_labelled = any(_TELLING.match(one.text) for block in held for one in (block, *block.children))
+    for block in held:
+        if is_labelled and items and _LABEL.match(block.text):
             items[-1] = replace(items[-1], children=(*items[-1].children, block))
-        elif block.is_item:
+        else:
             items.append(block)
     return items
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from detections.actors import Actor
 from detections.models import JournalEntry
-from triage import facts
+from triage import facts, observables
 from triage.checks import ALERT
 from triage.enums import ObservableType, QuestionState
 from triage.facts import Facts
@@ -121,13 +121,14 @@ class Report:
 
 
 def report_of(case: Case, *, actor: Actor, findings: Sequence[str] = ()) -> Report:
-    """Everything that the report tells. Reads the database alone; the number of queries is fixed.
+    """Everything that the report tells. Searches nothing; the number of queries is fixed.
 
     findings: what is not as it was written down, for a report that goes into a case pack.
     """
+    observables.collect(case)
     known = facts.case_facts(case, actor=actor)
     events, more = _events(case)
-    observables = _observables(case)
+    values = _observables(case)
     questions = _questions(case)
     stands = gate(case)
     return Report(
@@ -145,8 +146,8 @@ def report_of(case: Case, *, actor: Actor, findings: Sequence[str] = ()) -> Repo
         actions=report_actions.lines(case),
         scope=_scope(case),
         kept=tuple(preserved.of_case(case)),
-        observables=tuple(observables.order_by("type", "-event_count", "pk")[:MOST_OBSERVABLES]),
-        observables_total=observables.count(),
+        observables=tuple(values.order_by("type", "-event_count", "pk")[:MOST_OBSERVABLES]),
+        observables_total=values.count(),
         attachments=tuple(case.attachments.select_related("attached_by", "withdrawn_by")),
         tasks=tuple(case.tasks.select_related("owner", "done_by")),
         people=tuple(_people(case, actor)),

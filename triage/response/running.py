@@ -267,7 +267,7 @@ def ask_soon(row: ResponseAction, after: timedelta | None = None) -> None:
     asked instead."""
     row.looks += 1
     if row.looks > MOST_LOOKS:
-        row.says = f"{row.says} {GIVEN_UP}"[:4000]
+        row.says = f"{row.says.removesuffix(STILL_ASKED).rstrip()} {GIVEN_UP}"[:4000]
         row.save(update_fields=["looks", "says"])
         return
     row.save(update_fields=["looks"])

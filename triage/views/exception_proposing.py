@@ -163,9 +163,9 @@ def _at_desk(request: Asked, desk: Desk, form: Form) -> HttpResponse:
 
 def _take_ticked(request: Asked, form: Form) -> None:
     """Hosts that were ticked and not taken over yet: who saves means them."""
-    ticked, before = request.POST.getlist("host"), request.POST.getlist("host_was")
-    if ticked and set(ticked) != set(before):
-        form.take_hosts(ticked)
+    ticked, before = set(request.POST.getlist("host")), set(request.POST.getlist("host_was"))
+    if ticked != before:
+        form.change_hosts(add=ticked - before, remove=before - ticked)
 
 
 def _save(request: Asked, desk: Desk, form: Form, *, is_tested: bool) -> HttpResponse:

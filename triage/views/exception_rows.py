@@ -1,7 +1,7 @@
 """The form of an exception as it stands: what was typed, row by row, and what is wrong with it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import UTC, datetime, time, timedelta
@@ -121,9 +121,19 @@ class Form:
     def remove(self, number: int) -> None:
         self.rows = [row for row in self.rows if row.number != number]
 
+    def change_hosts(self, *, add: Set[str], remove: Set[str]) -> None:
+        """Add hosts to the entry on host.id and take some away; what else was typed there stays."""
+        row = self._of_hosts()
+        typed = [text for line in (row.values if row else "").splitlines() if (text := line.strip())]
+        hosts = [one for one in typed if one not in remove]
+        self.take_hosts([*hosts, *sorted(add - set(hosts))])
+
+    def _of_hosts(self) -> Row | None:
+        return next((one for one in self.rows if one.field == HOST_ID and not one.negated), None)
+
     def take_hosts(self, hosts: Sequence[str]) -> None:
         """Make the entry on host.id name exactly these."""
-        row = next((one for one in self.rows if one.field == HOST_ID and not one.negated), None)
+        row = self._of_hosts()
         if row is None:
             row = self.add()
             row.field = HOST_ID

@@ -47,6 +47,11 @@ class WindowRows(Rows):
     def values(self, row: int, field: Field) -> list[Any]:
         return self.column(field).values_of(row)
 
+    def typed(self, row: int, field: Field) -> list[Any]:
+        convert = conversion(field.type)
+        found = (convert(value) for value in self.values(row, field))
+        return [value for value in found if value is not None]
+
     def load(self, fields: Iterable[Field]) -> None:
         """Read the columns of some fields together: one pass over the files instead of one a field."""
         wanted = [

@@ -104,6 +104,9 @@ def test_conditions_over_several_fields_lists_and_dates_agree(store):
         "dns where not process.name != null": ["c"],
         "any where process.args_count == null and length(process.name) == 1": ["a", "b"],
         "any where tags == null": ["a", "b", "c"],
+        'any where stringContains(concat(@timestamp, process.args), "K2026")': [],
+        'any where stringContains(concat(process.args, @timestamp), "K2026")': ["a"],
+        'any where not stringContains(concat(process.args, @timestamp), "2026")': ["c"],
     }
     answers = store.search_eql([search(one) for one in queries], EVERYTHING, limit=9)
     assert [one.error for one in answers] == [""] * len(queries)

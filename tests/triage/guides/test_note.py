@@ -100,6 +100,22 @@ def test_a_free_form_note_gives_plain_questions():
     assert guide.closing == ""
 
 
+@pytest.mark.parametrize(
+    "heading", ["### Resources accessed by the user", "### Setup the investigation", "### Steps"]
+)
+def test_a_heading_that_only_begins_like_another_still_asks(heading):
+    guide = parse_guide(f"{heading}\n\n- Who did it?\n- Range: is the address in the VPN?\n")
+    assert [question.title for question in guide.questions] == [
+        "Who did it?",
+        "Range: is the address in the VPN?",
+    ]
+
+
+def test_a_bold_line_that_only_begins_like_a_heading_is_text():
+    note = "### Possible investigation steps\n\n**Response times of the server**\n\n- Are they long?\n"
+    assert [question.title for question in parse_guide(note).questions] == ["Are they long?"]
+
+
 @pytest.mark.parametrize("token", ["$investigate_7", "!{investigate{broken"])
 def test_a_broken_token_stays_and_is_reported(token):
     guide = parse_guide(NOTE.replace("$investigate_0", token), [])

@@ -102,6 +102,12 @@ def test_the_form_is_filled_with_the_workflow_that_the_case_confirms(store, clie
     # Ticked, and saved without taking them over: who ticks them means them.
     own = [host.host_id for host in told.hosts if host.is_taken]
     assert f'name="host_was" value="{own[0]}"' in shown.text
+    # What was typed there besides, such as a host without alerts, stays; what is not ticked any more goes.
+    typed_too = {**data, "4-values": "\n".join([*own, "quiet-host"])}
+    other = [one for one in hosts if one not in own]
+    kept = {**typed_too, "name": "", "host": other, "host_was": own, "act": "save", "expires_at": "never"}
+    refused = client.post(link, kept).context["form"]
+    assert refused.rows[4].values.split("\n") == ["quiet-host", *sorted(other)]
     saved = client.post(link, {**data, "host": hosts, "host_was": own, "act": "test"})
     assert saved.status_code == 302
     outbox.drain()
