@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from detections import outbox
 from tests.triage.conftest import HOSTILE
+from triage import observables
 from triage.enums import ObservableType, PivotState, ScopeColumnState, ScopeRunState
 from triage.models import CaseTask, Observable, ScopeCell, ScopeColumn, ScopeHost, ScopeRun
 from triage.preserve import case_report, pack_files, preserving
@@ -165,8 +166,10 @@ def test_the_closing_form_says_that_a_pack_goes_with_it(as_analyst, case, analys
 def test_the_report_costs_the_same_for_much_evidence(as_analyst, case, make_pivot):
     url = reverse("case_report", args=[case.pk])
     make_pivot(case, PivotState.HITS, rows=2)
+    observables.collect(case)
     few, _text = queries_of(as_analyst, url)
     make_pivot(case, PivotState.HITS, rows=200, key="more")
+    observables.collect(case)
     many, text = queries_of(as_analyst, url)
     assert many == few
     assert "Nobody has searched the other hosts" in text
