@@ -14,7 +14,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # The tests that touch the database, on a PostgreSQL of their own; a machine without one says so.
 ON_POSTGRESQL = $(TEST_ENV) $(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 --dist loadfile \
 	--junitxml=build/results/postgresql.xml
-DEBIAN_PACKAGES := chromium fonts-inter fonts-jetbrains-mono postgresql redis-server
+DEBIAN_PACKAGES := chromium fonts-inter fonts-jetbrains-mono postgresql redis-server nginx-light
 
 .PHONY: help install demo run test test-postgresql test-quick lint format screenshots requirements dev system-packages \
 	faults faults-quick faults-mutate
