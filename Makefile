@@ -30,7 +30,7 @@ demo: install ## start everything with the shipped scenarios, and print how to s
 run: install ## start everything on an empty instance
 	@exec $(BIN)/python manage.py up
 
-test: dev system-packages lint ## everything: lint, unit tests on both databases, live and browser tests (15 minutes at most)
+test: dev system-packages lint ## everything: lint, unit tests on both databases, live and browser tests (18 minutes)
 	@rm -rf build/test build/results && mkdir -p build/test build/results
 	@status=0; \
 	$(PYTEST) -n 2 --dist loadfile -m "not live and not e2e" --junitxml=build/results/unit.xml || status=1; \
