@@ -1,7 +1,8 @@
 """Telemetry like an endpoint agent's on Windows: the same from run to run.
 
 200 hosts; users, programs, domains and addresses as Zipf's law has them, so that few are everywhere and many
-are rare; about 1.6 kB an event. One event in some thousands is what rules look for.
+are rare; about 1.8 kB an event. A program lies where it was installed, is signed by who made it and is
+started by what starts it, so that one event in many thousands is what rules look for.
 """
 
 import base64
@@ -30,20 +31,60 @@ certutil.exe bitsadmin.exe regsvr32.exe mshta.exe wscript.exe cscript.exe nltest
 COMMON, RARE = _COMMON.split(), _RARE.split()
 PROGRAMS = [*COMMON, *(f"app{n:03}.exe" for n in range(350)), *RARE]
 SITES = [f"{'www' if n % 3 else 'cdn'}{n}.example{n % 40}.{'com' if n % 5 else 'net'}" for n in range(3000)]
+SYSTEM, OFFICE = "C:\\Windows\\System32", "C:\\Program Files\\Microsoft Office\\root\\Office16"
+# Where files are written that are no programs.
 FOLDERS = (
-    "C:\\Windows\\System32",
+    "C:\\Windows\\Temp",
     "C:\\Program Files\\Vendor",
     "C:\\Program Files (x86)\\Suite",
     "C:\\Users\\{user}\\AppData\\Local\\Programs",
     "C:\\ProgramData\\Agent",
     "C:\\Users\\{user}\\Downloads",
 )
+# What does not lie in System32.
+HOMES = {
+    "chrome.exe": "C:\\Program Files\\Google\\Chrome\\Application",
+    "msedge.exe": "C:\\Program Files (x86)\\Microsoft\\Edge\\Application",
+    "explorer.exe": "C:\\Windows",
+    "SearchHost.exe": "C:\\Windows\\SystemApps\\MicrosoftWindows.Client.CBS_cw5n1h2txyewy",
+    "Teams.exe": "C:\\Program Files\\WindowsApps\\MSTeams_24004.1309_x64__8wekyb3d8bbwe",
+    "MsMpEng.exe": "C:\\ProgramData\\Microsoft\\Windows Defender\\Platform\\4.18.24010.12-0",
+    "WmiPrvSE.exe": SYSTEM + "\\wbem",
+    "powershell.exe": SYSTEM + "\\WindowsPowerShell\\v1.0",
+    "OneDrive.exe": "C:\\Program Files\\Microsoft OneDrive",
+    "OUTLOOK.EXE": OFFICE,
+    "EXCEL.EXE": OFFICE,
+    "WINWORD.EXE": OFFICE,
+    "code.exe": "C:\\Program Files\\Microsoft VS Code",
+    "git.exe": "C:\\Program Files\\Git\\cmd",
+    "python.exe": "C:\\Program Files\\Python312",
+    "node.exe": "C:\\Program Files\\nodejs",
+    "java.exe": "C:\\Program Files\\Java\\jre\\bin",
+    "zoom.exe": "C:\\Program Files\\Zoom\\bin",
+}
+BY_MICROSOFT = 22
+# What starts what; all else is started from the desktop.
+_CHILDREN = {
+    "services.exe": "svchost.exe MsMpEng.exe spoolsv.exe",
+    "wininit.exe": "services.exe lsass.exe",
+    "code.exe": "git.exe python.exe node.exe java.exe",
+    "svchost.exe": "RuntimeBroker.exe SearchHost.exe backgroundTaskHost.exe taskhostw.exe "
+    "dllhost.exe WmiPrvSE.exe",
+    "cmd.exe": f"conhost.exe {_RARE}",
+    "userinit.exe": "explorer.exe",
+}
+STARTED_BY = {child: parent for parent, children in _CHILDREN.items() for child in children.split()}
+STARTERS = sorted({"explorer.exe", *STARTED_BY.values()})
+SERVICES = {"services.exe", "wininit.exe", "svchost.exe"}
 KEYS = (
     "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Explorer\\Item{n}",
     "HKLM\\SYSTEM\\ControlSet001\\Services\\bam\\State\\UserSettings\\{n}",
-    "HKEY_USERS\\{sid}\\Software\\Microsoft\\Windows\\CurrentVersion\\Run\\Entry{n}",
+    "HKEY_USERS\\{sid}\\Software\\Microsoft\\Office\\16.0\\Common\\Entry{n}",
 )
 ENDINGS = ("log", "tmp", "dat", "json", "db-wal", "etl", "docx", "dll", "exe", "ps1")
+# What takes connections from elsewhere.
+SERVING = {"svchost.exe", "lsass.exe", "services.exe", "spoolsv.exe", "WmiPrvSE.exe", "java.exe"}
+OF_PARENTS = ("name", "entity_id", "pid", "executable", "command_line", "args")
 # What of a hundred events is of which kind.
 MIX = (
     ("process", 16),
@@ -77,17 +118,25 @@ class Telemetry:
         self.hosts = Zipf([f"{n:04}" for n in range(HOSTS)], 0.4)
         self.kinds = Zipf([kind for kind, share in MIX for _ in range(share)], 0)
         self.busy = Zipf(list(range(40)), 0.9)
-        self.running = {host: [self._process(host) for _ in range(40)] for host in self.hosts.values}
+        self.starters: dict[str, dict[str, Any]] = {host: {} for host in self.hosts.values}
+        for host, held in self.starters.items():
+            held["wininit.exe"] = self._process(host, "wininit.exe")
+            held |= {name: self._process(host, name) for name in STARTERS}
+        self.running = {
+            host: [self._process(host, self.programs.pick(self.chance)) for _ in range(40)]
+            for host in self.hosts.values
+        }
 
     def documents(self, count: int) -> Iterator[dict[str, Any]]:
         for _ in range(count):
             yield self._event()
 
-    def _process(self, host: str) -> dict[str, Any]:
-        chance, name = self.chance, self.programs.pick(self.chance)
-        user = self._user(host)
-        folder = FOLDERS[0 if name in COMMON[:20] else chance.randrange(6)].format(user=user)
-        path, option = f"{folder}\\{name}", chance.randrange(5000)
+    def _process(self, host: str, name: str) -> dict[str, Any]:
+        """A new process of a program, with the one that started it. `user` goes into its events."""
+        chance, starters = self.chance, self.starters[host]
+        starter = starters.get(STARTED_BY.get(name, "explorer.exe"), {})
+        user = "SYSTEM" if starter.get("name") in SERVICES else self._user(host)
+        path, option = f"{home_of(name).format(user=user)}\\{name}", chance.randrange(5000)
         arguments = [
             path,
             f"--type={'utility' if option % 3 else 'renderer'}",
@@ -96,8 +145,9 @@ class Telemetry:
             f"Group{option % 40}",
             f"--handle={option}",
         ]
-        signer = "Microsoft Windows" if folder == FOLDERS[0] else f"Vendor {hash_of(name)[:4]}"
         return {
+            "user": user,
+            "parent": {key: starter[key] for key in OF_PARENTS if key in starter},
             "name": name,
             "entity_id": self._entity(host),
             "pid": chance.randrange(400, 60_000),
@@ -106,15 +156,10 @@ class Telemetry:
             "args": arguments,
             "args_count": len(arguments),
             "hash": {"sha256": hash_of(path)},
-            "code_signature": {
-                "exists": True,
-                "trusted": option % 9 > 0,
-                "subject_name": signer,
-                "status": "trusted" if option % 9 else "errorUntrustedRoot",
-            },
+            "code_signature": signature_of(name),
             "pe": {"original_file_name": name},
             "Ext": {
-                "token": {"integrity_level_name": "system" if option % 2 else "medium"},
+                "token": {"integrity_level_name": "system" if user == "SYSTEM" else "medium"},
                 "authentication_id": f"0x{option % 4096:x}",
             },
         }
@@ -125,15 +170,24 @@ class Telemetry:
         return base64.b64encode(f"{hash_of(host)[:18]}-{born % 60_000}-{born}".encode()).decode()
 
     def _user(self, host: str) -> str:
-        return ("SYSTEM", f"user{host}", f"user{host}", f"admin{int(host) % 7}")[self.chance.randrange(4)]
+        return (f"user{host}", f"user{host}", f"user{host}", f"admin{int(host) % 7}")[
+            self.chance.randrange(4)
+        ]
 
     def _event(self) -> dict[str, Any]:
         chance, kind, host = self.chance, self.kinds.pick(self.chance), self.hosts.pick(self.chance)
         moment = self.start + timedelta(seconds=self.number / self.rate + chance.random() / 50)
         running = self.running[host]
+        place = self.busy.pick(chance)
         if kind == "process":
-            running[chance.randrange(40)] = self._process(host)
-        process, parent = dict(running[self.busy.pick(chance)]), running[self.busy.pick(chance)]
+            place = chance.randrange(40)
+            running[place] = self._process(host, self.programs.pick(chance))
+            if running[place]["name"] in STARTERS:
+                self.starters[host][running[place]["name"]] = running[place]
+        process = dict(running[place])
+        user = process.pop("user")
+        if kind not in {"process", "end"}:
+            del process["parent"]
         category = {"end": "process", "dns": "network", "logon": "authentication"}.get(kind, kind)
         document: dict[str, Any] = {
             "@timestamp": f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",
@@ -167,22 +221,22 @@ class Telemetry:
                     "version": "22H2 (10.0.22621.3447)",
                 },
             },
-            "user": {"domain": DOMAIN, "name": self._user(host), "id": f"S-1-5-21-7-8-9-{host}"},
+            "user": {
+                "domain": "NT AUTHORITY" if user == "SYSTEM" else DOMAIN,
+                "name": user,
+                "id": "S-1-5-18" if user == "SYSTEM" else f"S-1-5-21-7-8-9-{host}",
+            },
             "process": process,
             "message": f"Endpoint {kind} event",
         }
-        self._detail(document, kind, host, parent)
+        self._detail(document, kind, host)
         self.number += 1
         return document
 
-    def _detail(self, document: dict[str, Any], kind: str, host: str, parent: dict[str, Any]) -> None:
+    def _detail(self, document: dict[str, Any], kind: str, host: str) -> None:
         option = self.chance.randrange(10_000)
-        if kind in {"process", "end"}:
-            document["process"]["parent"] = {
-                key: parent[key] for key in ("name", "entity_id", "pid", "executable", "command_line", "args")
-            }
-        elif kind == "network":
-            document |= connection(host, option)
+        if kind == "network":
+            document |= connection(host, option, serves=document["process"]["name"] in SERVING)
         elif kind == "dns":
             document["dns"] = lookup(self.sites.pick(self.chance), option)
         elif kind in {"file", "library"}:
@@ -191,10 +245,31 @@ class Telemetry:
             document["registry"] = value_of(document["user"]["id"], option)
 
 
-def connection(host: str, option: int) -> dict[str, Any]:
+def home_of(name: str) -> str:
+    """The folder of a program, with a place for who installed it for himself."""
+    if not name.startswith("app"):
+        return HOMES.get(name, SYSTEM)
+    number = int(name[3:6])
+    if number % 10 == 3:
+        return "C:\\Users\\{user}\\AppData\\Local\\Programs\\" + f"App{number}"
+    suite = "C:\\Program Files (x86)\\Suite" if number % 3 else "C:\\Program Files\\Vendor"
+    return f"{suite}{number % 30}\\App{number}"
+
+
+def signature_of(name: str) -> dict[str, Any]:
+    """Who signed a program; one of some dozens is not signed."""
+    if name.startswith("app") and int(name[3:6]) % 40 == 7:
+        return {"exists": False}
+    is_own = name in COMMON[:BY_MICROSOFT] or name in RARE
+    signer = "Microsoft Windows" if is_own else f"Vendor {hash_of(name)[:4]}"
+    return {"exists": True, "trusted": True, "subject_name": signer, "status": "trusted"}
+
+
+def connection(host: str, option: int, *, serves: bool) -> dict[str, Any]:
+    is_incoming = option % 2 == 0 if serves else option % 250 == 0
     return {
         "network": {
-            "direction": "ingress" if option % 4 == 0 else "egress",
+            "direction": "ingress" if is_incoming else "egress",
             "transport": "tcp",
             "type": "ipv4",
             "bytes": option * 13,
@@ -207,7 +282,7 @@ def connection(host: str, option: int) -> dict[str, Any]:
         "destination": {
             "ip": f"203.0.{option % 113}.{option % 250}",
             "bytes": option * 12,
-            "port": (443, 443, 80, 8080, 445, 5985, 50_000)[option % 7],
+            "port": 445 if option % 500 == 0 else (443, 443, 80, 8080, 443, 5985, 50_000)[option % 7],
         },
     }
 
@@ -223,13 +298,16 @@ def lookup(site: str, option: int) -> dict[str, Any]:
 def file_of(user: str, kind: str, option: int) -> dict[str, Any]:
     ending = "dll" if kind == "library" else ENDINGS[option % 10]
     name = f"f{option % 2500}.{ending}"
-    return {
+    found = {
         "name": name,
         "path": f"{FOLDERS[option % 6].format(user=user)}\\{name}",
         "extension": ending,
         "size": option * 7,
         "hash": {"sha256": hash_of(name)},
     }
+    if kind == "library":
+        found["code_signature"] = signature_of(f"app{7 if option % 1000 == 7 else 1:03}.exe")
+    return found
 
 
 def value_of(user_id: str, option: int) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import ipaddress
 import math
 import re
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from detections.ecs import Document, values
@@ -160,18 +162,28 @@ def _width(found: dict[str, str | None], start: datetime) -> timedelta:
 
 def address_key(text: str) -> str:
     """32 hex digits that order addresses as Elasticsearch does; IPv4 is mapped into IPv6."""
-    return _hex(ipaddress.ip_address(text))
+    try:
+        return _MAPPED + socket.inet_pton(socket.AF_INET, text).hex()
+    except (OSError, ValueError):
+        return _hex(ipaddress.ip_address(text))
 
 
 def address_range(value: Any) -> tuple[str, str] | None:
     """First and last key of an address or a CIDR block (host bits ignored), None if it is neither."""
-    if not isinstance(value, str):
-        return None
+    return _range_of(value) if isinstance(value, str) else None
+
+
+# A rule's blocks are looked up for every address that it meets.
+@lru_cache(maxsize=4096)
+def _range_of(value: str) -> tuple[str, str] | None:
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         return None
     return _hex(network.network_address), _hex(network.broadcast_address)
+
+
+_MAPPED = f"{0xFFFF:024x}"
 
 
 def _hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

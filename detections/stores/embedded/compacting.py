@@ -200,10 +200,21 @@ def _filled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
 def _numbered(table: pa.Table, order: pa.Array, seen: _Written) -> Iterator[pa.Table]:
     """The rows in row groups of full size, each with its place in the file."""
     for start in range(0, len(order), ROWS_IN_GROUP):
-        group = table.take(order.slice(start, ROWS_IN_GROUP))
+        group = _pruned(table.take(order.slice(start, ROWS_IN_GROUP)))
         places = pa.array(range(seen.rows, seen.rows + group.num_rows), pa.int32())
         seen.count(group)
         yield group.add_column(0, "_row", places)
+
+
+def _pruned(group: pa.Table) -> pa.Table:
+    """The group with dictionaries of its own texts: the whole ones would be written with each row group."""
+    for number, column in enumerate(group.columns):
+        if pa.types.is_dictionary(column.type):
+            texts = column.unify_dictionaries().combine_chunks()
+            used = texts.indices.dictionary_encode()
+            own = pa.DictionaryArray.from_arrays(used.indices, texts.dictionary.take(used.dictionary))
+            group = group.set_column(number, group.field(number), own)
+    return group
 
 
 def _segment(plan: Merge, seen: _Written, file: Path, path: str) -> Segment:

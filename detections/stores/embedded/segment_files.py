@@ -29,6 +29,7 @@ _RISING = {"_row", "_place", "_timestamp", "_created", "s.@timestamp", "s.event.
 # where it is not, for a byte or two an event.
 _SOUGHT = {"s.process.entity_id", "s.process.parent.entity_id"}
 _FILTER_MISTAKES = 0.01
+_IN_LIST = ".list."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,19 @@ class SegmentFiles:
 
 def texts_in(metadata: pq.FileMetaData) -> list[str]:
     """The columns of single texts that repeat, which can be read as codes of their dictionary."""
+    return [path for path in _text_leaves(metadata) if _IN_LIST not in path and path not in _UNIQUE]
+
+
+def lists_of_texts_in(metadata: pq.FileMetaData) -> dict[str, str]:
+    """The columns of lists of texts, each with its path in the file."""
+    return {path.partition(_IN_LIST)[0]: path for path in _text_leaves(metadata) if _IN_LIST in path}
+
+
+def _text_leaves(metadata: pq.FileMetaData) -> Iterator[str]:
     schema = metadata.schema
-    columns = [schema.column(number) for number in range(len(schema))]
-    return [
-        one.path
-        for one in columns
-        if one.physical_type == "BYTE_ARRAY" and ".list." not in one.path and one.path not in _UNIQUE
-    ]
+    for number in range(len(schema)):
+        if schema.column(number).physical_type == "BYTE_ARRAY":
+            yield schema.column(number).path
 
 
 def write_tables(
