@@ -17,9 +17,10 @@ from detections.eql.sql import category_sql, compile_sql
 from detections.stores.base import EqlSearch
 from detections.stores.embedded.columns import identifier
 from detections.stores.embedded.eql_columns import EqlColumns
+from detections.stores.embedded.fetching import Place
 from detections.stores.embedded.narrowing import Narrowed
 from detections.stores.embedded.regions import Extent, Span
-from detections.stores.embedded.scan import Place, Scan
+from detections.stores.embedded.scan import Scan
 
 # How many columns say where and when a candidate is: file, row, time, tiebreaker, number, arrival, nth.
 PLACE = 7

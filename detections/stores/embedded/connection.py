@@ -32,6 +32,13 @@ class UnreadableError(Exception):
     segments: Sequence[Segment] = ()
 
 
+def too_long(seconds: float) -> SearchTimeoutError:
+    """What to raise for a search that did not end in time."""
+    return SearchTimeoutError(
+        f"The search took longer than {seconds:g} s and was stopped. Narrow its window or allow more."
+    )
+
+
 def _connected() -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(":memory:", config=SETTINGS)
     database.execute("SET GLOBAL parquet_metadata_cache = true")
@@ -79,9 +86,7 @@ class Connection:
             yield cursor
         except duckdb.InterruptException as error:
             seconds = timeout.total_seconds() if timeout else 0
-            raise SearchTimeoutError(
-                f"The search took longer than {seconds:g} s and was stopped. Narrow its window or allow more."
-            ) from error
+            raise too_long(seconds) from error
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise UnreadableError(str(error)) from error
         except duckdb.Error as error:

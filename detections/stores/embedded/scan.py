@@ -1,33 +1,22 @@
 """Read rows of a list of segments: the FROM clause, its columns, and whole events by their place."""
-# ruff: noqa: S608 -- identifiers are quoted by us, values are parameters
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property, partial
-from itertools import groupby
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from detections.eql.fields import Field
-from detections.errors import StoreError
 from detections.stores.base import StoredEvent
 from detections.stores.embedded import columns
 from detections.stores.embedded.connection import Connection, UnreadableError
-from detections.stores.embedded.documents import parsed
+from detections.stores.embedded.fetching import Place, fetched
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.segment_files import SegmentFiles
 
 Row = tuple[Any, ...]
-# The path of a segment and the row in it.
-Place = tuple[str, int]
-# As many events are fetched one by one.
-FEW = 100
-# Rows so close to each other are read together: DuckDB takes as many at a time.
-VECTOR = 2048
-# A statement reads as many vectors at once: each takes megabytes for the pages that it unpacks.
-AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,67 +116,8 @@ class Scan:
     def events(
         self, places: Iterable[Place], *, timeout: timedelta | None = None
     ) -> dict[Place, StoredEvent]:
-        """The whole events at some places of this scan."""
-        wanted = sorted(set(places))
-        paths = {path for path, _ in wanted}
-        narrow = Scan(self.files, self.connection, [one for one in self.segments if one.path in paths])
-        if len(wanted) <= FEW:
-            near = _near(wanted)
-            parts = (near[at : at + AT_ONCE] for at in range(0, len(near), AT_ONCE))
-            rows = [row for part in parts for row in narrow._by_vector(part, timeout)]
-        else:
-            rows = narrow._joined(wanted, timeout)
-        if len(rows) != len(wanted):
-            raise StoreError(f"{len(wanted) - len(rows)} events are not where they were found. Search again.")
-        return dict(zip(narrow.places(rows), (narrow.event(row) for row in rows), strict=True))
-
-    def _joined(self, wanted: Sequence[Place], timeout: timedelta | None) -> list[Row]:
-        """The rows of `event` at many places: one pass over the files."""
-        index = {segment.path: number for number, segment in enumerate(self.segments)}
-        table = pa.table(
-            {
-                "file": pa.array([index[path] for path, _ in wanted], pa.int64()),
-                "row": pa.array([row for _, row in wanted], pa.int32()),
-            }
-        )
-        return self.run(
-            "SELECT w.file, w.row, p._identity, epoch_us(p._timestamp), p._raw, "
-            f"{self.ingest}, {self.arrived} "
-            f"FROM {self.source} JOIN wanted w ON p.file_index = w.file AND p._row = w.row",
-            tables={"wanted": table},
-            timeout=timeout,
-        )
-
-    def _by_vector(self, near: Sequence[Sequence[Place]], timeout: timedelta | None) -> list[Row]:
-        """The rows of `event` at few places: of each file only the pages that hold them are unpacked."""
-        index = {segment.path: number for number, segment in enumerate(self.segments)}
-        parts = []
-        for places in near:
-            number = index[places[0][0]]
-            one = Scan(self.files, self.connection, [self.segments[number]])
-            rows = ", ".join(f"{row:d}" for _, row in places)
-            parts.append(
-                f"SELECT {number:d}, p._row, p._identity, epoch_us(p._timestamp), p._raw, "
-                f"{one.ingest}, {one.arrived} FROM {one.source} "
-                f"WHERE p._row BETWEEN {places[0][1]:d} AND {places[-1][1]:d} AND p._row IN ({rows})"
-            )
-        return self.run(" UNION ALL ".join(parts), timeout=timeout)
-
-    def event(self, row: Row) -> StoredEvent:
-        """A row (file_index, _row, identity, microseconds, raw, number, arrival) as an event."""
-        return StoredEvent(
-            identity=row[2],
-            document=partial(parsed, row[4]),
-            timestamp=columns.from_micros(row[3]),
-            ingest=row[5],
-            arrived_at=columns.from_micros(row[6]),
-        )
-
-
-def _near(places: Iterable[Place]) -> list[list[Place]]:
-    """Places in their order, put together where they lie in one vector of a file."""
-    grouped = groupby(places, key=lambda place: (place[0], place[1] // VECTOR))
-    return [list(near) for _, near in grouped]
+        """The whole events at some places of this scan. Raises as `fetched`."""
+        return fetched(self.files, self.segments, places, timeout)
 
 
 def _literal(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -120,6 +121,14 @@ class SegmentFiles:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < limit:
                     yield path
+
+
+# A footer of a hundred columns and a few row groups takes a millisecond to parse. Files never change; the
+# size tells one that was damaged and put back.
+@lru_cache(maxsize=512)
+def metadata_of(path: str, _bytes: int) -> pq.FileMetaData:
+    """The footer of a file of so many bytes, read once a process."""
+    return pq.read_metadata(path)
 
 
 def texts_in(metadata: pq.FileMetaData) -> list[str]:

@@ -12,7 +12,7 @@ from detections.stores.embedded.columns import EPOCH, MICROSECOND, TIMESTAMP, mi
 from detections.stores.embedded.connection import UnreadableError
 from detections.stores.embedded.manifest import Segment
 from detections.stores.embedded.regions import Extent, Span
-from detections.stores.embedded.segment_files import SegmentFiles, lists_of_texts_in, texts_in
+from detections.stores.embedded.segment_files import SegmentFiles, lists_of_texts_in, metadata_of, texts_in
 
 # The other pools keep what they once had; a worker would hold the largest window's memory for good.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -213,7 +213,7 @@ def _rows(
     path = str(files.absolute(segment.path))
     single, lists = _texts(path, segment.bytes)
     leaves = [*single, *lists.values()]
-    file = pq.ParquetFile(path, metadata=_metadata(path, segment.bytes), read_dictionary=leaves)
+    file = pq.ParquetFile(path, metadata=metadata_of(path, segment.bytes), read_dictionary=leaves)
     groups = _groups(file.metadata, clock, bound, near)
     if not groups:
         return None
@@ -309,15 +309,8 @@ def _unreadable(error: Exception, segments: Sequence[Segment]) -> UnreadableErro
     return found
 
 
-# A footer of a hundred columns and a few row groups takes a millisecond to parse. Files never change; the
-# size tells one that was damaged and put back.
-@lru_cache(maxsize=512)
-def _metadata(path: str, _bytes: int) -> pq.FileMetaData:
-    return pq.read_metadata(path)
-
-
 @lru_cache(maxsize=512)
 def _texts(path: str, size: int) -> tuple[list[str], dict[str, str]]:
     """The columns of texts in one segment, and those of lists of texts with their path in the file."""
-    metadata = _metadata(path, size)
+    metadata = metadata_of(path, size)
     return texts_in(metadata), lists_of_texts_in(metadata)
