@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from detections.actors import Actor, NotPermittedError
 from triage.errors import StaleEditError
@@ -73,15 +73,14 @@ def pending(actor: Actor) -> list[Pending]:
 def waiting(actor: Actor) -> int:
     """How many requests the actor may decide on. None is looked for if they may decide on nothing.
 
-    Every page shows it, so it is one query that reads no request.
+    Every page shows it, so it is one query, which reads of each request no more than whose it is.
     """
     if actor.user is None or not actor.can(PERMISSION):
         return 0
-    own = Q(requested_by=actor.user) | Q(last_edited_by=actor.user)
-    first, *others = [
-        _asked(each, actor).exclude(own).order_by().values_list("content_sha256") for each in _sources
+    people = [
+        _asked(each, actor).order_by().values_list("requested_by", "last_edited_by") for each in _sources
     ]
-    return first.union(*others, all=True).count()
+    return sum(actor.user.pk not in both for both in people[0].union(*people[1:], all=True))
 
 
 def _asked(each: Source, actor: Actor) -> QuerySet[Any]:

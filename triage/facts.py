@@ -190,11 +190,10 @@ def _assets(case: Case, remote_ip: str) -> list[Asset]:
     for column, value in (("host_id", case.host_id), ("host_name__iexact", case.host_name)):
         if value:
             wanted |= Q(**{column: value})
-    found = list(Asset.objects.filter(wanted)) if wanted else []
     if remote_ip:
         # A list of addresses can't be asked for alike on every database; hosts of record are few.
-        found += [one for one in Asset.objects.exclude(addresses=[]) if remote_ip in one.addresses]
-    return found
+        wanted |= ~Q(addresses=[])
+    return list(Asset.objects.filter(wanted)) if wanted else []
 
 
 def _asset(assets: Iterable[Asset], *, address: str = "", case: Case | None = None) -> Asset | None:

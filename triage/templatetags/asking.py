@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from triage.models import Case, Evidence
 from triage.templatetags.marks import icon
-from triage.templatetags.values import as_text, attribute, joined, val
+from triage.templatetags.values import as_text, attribute, joined, shortened, val
 from triage.value_families import can_be_followed, family_of
 
 register = template.Library()
@@ -28,12 +28,10 @@ def fact(case: Case, value: Any, follow: str = "", port: str = "") -> SafeString
 
 
 def _copy(value: Any) -> str:
-    text = attribute(value)
-    label = text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
     return (
         '<button class="btn btn--small btn--quiet btn--icon copy" type="button" '
         f'data-copy="{escape(as_text(value))}" '
-        f'aria-label="Copy {escape(label)}">{icon("copy", "icon-12")}</button>'
+        f'aria-label="Copy {escape(shortened(attribute(value), _LABEL))}">{icon("copy", "icon-12")}</button>'
     )
 
 

@@ -16,11 +16,12 @@ from triage.models import Case, Evidence
 from triage.templatetags.asking import MOST, ask_link
 from triage.templatetags.marks import icon
 from triage.templatetags.moments import when
+from triage.templatetags.navigation import row_address
 from triage.templatetags.values import ABSENT, val
 
 register = template.Library()
 
-_NEW = '<span class="new-row" title="No earlier attempt had it">new</span>'
+_NEW = ' <span class="new-row" title="No earlier attempt had it">new</span>'
 
 
 @register.simple_tag
@@ -29,14 +30,14 @@ def evidence_rows(
 ) -> SafeString:
     """Each row as a `<tr>`. day: the one day of them all, which the head of the table names, or ""."""
     may_pin = may_answer and case.is_open
-    opened, pinned = _addresses("evidence_row"), _addresses("evidence_pin")
+    opened, pinned = row_address("evidence_row"), row_address("evidence_pin")
     values = reverse("case_value", args=[case.pk])
     asked = [(name, f"{values}?field={quote_plus(name)}") for name in columns]
     form = "fine" if day else "dated"
     return SafeString(
         "".join(
             f'<tr class="{_css(row)}" id="row-{row.pk}">'
-            f'<td class="row-acts">{_pin(row, pinned, may_pin)}{_document_link(row, opened)}</td>'
+            f'<td class="row-acts">{_pin(row, pinned, may_pin)} {_document_link(row, opened)}</td>'
             f'<td class="val nowrap">{when(row.event_at, form, "event")}{_NEW * row.is_new}</td>'
             f"{''.join(_cell(row, name, address) for name, address in asked)}</tr>"
             for row in rows
@@ -47,13 +48,7 @@ def evidence_rows(
 @register.simple_tag
 def pin_button(row: Evidence, case: Case, may_answer: bool) -> SafeString:
     """The button that pins a row or lets it go; for who may not, only whether it is pinned."""
-    return SafeString(_pin(row, _addresses("evidence_pin"), may_answer and case.is_open))
-
-
-def _addresses(name: str) -> Callable[[int], str]:
-    """A page's address for any row: looked up once, since looking it up takes longer than a row does."""
-    before, _zero, after = reverse(name, args=[0]).rpartition("0")
-    return lambda row: f"{before}{row}{after}"
+    return SafeString(_pin(row, row_address("evidence_pin"), may_answer and case.is_open))
 
 
 def _css(row: Evidence) -> str:

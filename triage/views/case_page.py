@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404
 
 from detections.actors import Actor
@@ -16,7 +16,7 @@ from triage.enums import Disposition, PivotState, QuestionState
 from triage.evidence import Attempts
 from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
-from triage.models import Answer, Case, Draft, Evidence, GateOverride, Note, PivotRun, Question
+from triage.models import Answer, Case, CaseLink, Draft, Evidence, GateOverride, Note, PivotRun, Question
 from triage.response import open as response_open
 from triage.standings import Standing, standings
 from triage.templatetags.marks import words
@@ -197,15 +197,15 @@ def journal_total(case: Case, actor: Actor) -> int:
 
 def case_links(case: Case) -> list[tuple[str, Case]]:
     """Cases that this one speaks of, or that speak of it, each with the words for how."""
-    standing = case.links.standing().select_related("target")
-    ours = [(link.get_kind_display(), link.target) for link in standing]
-    theirs_of = case.linked_from.standing()
+    standing = CaseLink.objects.standing().filter(Q(source=case) | Q(target=case)).order_by("pk")
+    links = list(standing.select_related("source", "target").only("kind", "source__key", "target__key"))
     theirs = {
         "duplicate_of": "repeated by",
         "follows": "followed by",
         "related": "related",
     }
-    return ours + [(theirs[link.kind], link.source) for link in theirs_of.select_related("source")]
+    ours = [(link.get_kind_display(), link.target) for link in links if link.source_id == case.pk]
+    return ours + [(theirs[link.kind], link.source) for link in links if link.target_id == case.pk]
 
 
 def assignable() -> list[User]:
