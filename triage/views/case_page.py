@@ -74,6 +74,10 @@ class CasePage:
         return facts.case_facts(self.case, actor=self.actor, runs=self._attempts.counting)
 
     @cached_property
+    def links(self) -> list[tuple[str, Case]]:
+        return case_links(self.case)
+
+    @cached_property
     def pinned(self) -> list[Evidence]:
         return evidence.pinned(self.case)
 
@@ -124,7 +128,7 @@ class CasePage:
             "guide_faults": lambda: len(self.guide.faults),
             "states": lambda: [question.state for question in self.questions],
             "facts": lambda: self.facts,
-            "links": lambda: case_links(case),
+            "links": lambda: self.links,
             "overrides": [] if case.is_open else _overrides(case),
             "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),
             "escalations": [] if case.is_open else list(case.escalations.all()),
