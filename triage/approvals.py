@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 
 from detections.actors import Actor, NotPermittedError
 from triage.errors import StaleEditError
@@ -38,28 +40,51 @@ class Pending:
         return actor.user is not None and actor.user in (self.requested_by, self.last_edited_by)
 
 
-Source = Callable[[Actor], Iterable[Pending]]
+F = TypeVar("F", bound="Callable[[QuerySet[Any]], Iterable[Pending]]")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Requests of one kind. rows: those that an actor may see. reading: each of them as a line."""
+
+    rows: "Callable[[Actor], QuerySet[Any]]"
+    reading: "Callable[[QuerySet[Any]], Iterable[Pending]]"
+
+
 _sources: list[Source] = []
 
 
-def source(function: Source) -> Source:
-    """Register who lists requests of one kind; each sees with the actor's eyes. For use as a decorator."""
-    if function not in _sources:
-        _sources.append(function)
-    return function
+def source(rows: "Callable[[Actor], QuerySet[Any]]") -> Callable[[F], F]:
+    """Register requests of one kind; rows sees with the actor's eyes. For use as a decorator."""
+
+    def registered(reading: F) -> F:
+        _sources.append(Source(rows, reading))
+        return reading
+
+    return registered
 
 
 def pending(actor: Actor) -> list[Pending]:
     """Everything that waits and the actor may see, oldest first."""
-    found = [request for each in _sources for request in each(actor)]
+    found = [request for each in _sources for request in each.reading(_asked(each, actor))]
     return sorted(found, key=lambda request: request.requested_at)
 
 
 def waiting(actor: Actor) -> int:
-    """How many requests the actor may decide on. None is looked for if they may decide on nothing."""
+    """How many requests the actor may decide on. None is looked for if they may decide on nothing.
+
+    Every page shows it, so it is one query, which reads of each request no more than whose it is.
+    """
     if actor.user is None or not actor.can(PERMISSION):
         return 0
-    return sum(not request.is_own(actor) for request in pending(actor))
+    people = [
+        _asked(each, actor).order_by().values_list("requested_by", "last_edited_by") for each in _sources
+    ]
+    return sum(actor.user.pk not in both for both in people[0].union(*people[1:], all=True))
+
+
+def _asked(each: Source, actor: Actor) -> QuerySet[Any]:
+    return each.rows(actor).filter(requested_by__isnull=False, requested_at__isnull=False)
 
 
 def require_another(row: FourEyes, *, actor: Actor, what: str) -> User:

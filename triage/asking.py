@@ -83,12 +83,8 @@ def own_filters(
     """Ask simple filters. Raises QueryRefusedError with the row at fault, and as `follow_up` does."""
     actor.require("triage.answer_question", "ask queries")
     own_queries.read_filters(rows)
-    kept = [
-        {"field": row.field.strip(), "operator": row.operator, "value": row.value.strip()}
-        for row in rows
-        if row.field.strip() or row.value.strip()
-    ]
-    return _own(case, {"language": own_queries.FILTERS, "rows": kept}, reach, question_key, actor)
+    asked = {"language": own_queries.FILTERS, "rows": own_queries.kept_rows(rows)}
+    return _own(case, asked, reach, question_key, actor)
 
 
 def _own(case: Case, asked: dict[str, Any], reach: Reach, question_key: str, actor: Actor) -> PivotRun:

@@ -17,7 +17,7 @@ from detections.models import Alert
 from triage import observables
 from triage.checks import is_alert
 from triage.evidence import coverage_of, kind_word, latest_runs, missing_sentence
-from triage.models import Asset, Case, EventSummary, PivotRun
+from triage.models import Asset, Case, CaseLink, EventSummary, PivotRun
 from triage.pivot_search import first_documents
 from triage.techniques import Technique, techniques_of
 
@@ -190,11 +190,10 @@ def _assets(case: Case, remote_ip: str) -> list[Asset]:
     for column, value in (("host_id", case.host_id), ("host_name__iexact", case.host_name)):
         if value:
             wanted |= Q(**{column: value})
-    found = list(Asset.objects.filter(wanted)) if wanted else []
     if remote_ip:
         # A list of addresses can't be asked for alike on every database; hosts of record are few.
-        found += [one for one in Asset.objects.exclude(addresses=[]) if remote_ip in one.addresses]
-    return found
+        wanted |= ~Q(addresses=[])
+    return list(Asset.objects.filter(wanted)) if wanted else []
 
 
 def _asset(assets: Iterable[Asset], *, address: str = "", case: Case | None = None) -> Asset | None:
@@ -355,12 +354,14 @@ def _missing(documents: Sequence[Document]) -> Iterable[str]:
 
 def _related(case: Case, actor: Actor) -> tuple[Case, ...]:
     """Cases on the same host or with the same remote side, newest first; and those linked."""
-    same = Q(links__target=case) | Q(linked_from__source=case)
+    ours, theirs = CaseLink.objects.filter(source=case), CaseLink.objects.filter(target=case)
+    # Subqueries, not joins: these leave the indexes of both other columns usable, and no row comes twice.
+    same = Q(pk__in=ours.values("target")) | Q(pk__in=theirs.values("source"))
     if case.host_id:
         same |= Q(host_id=case.host_id)
     if case.remote_ip:
         same |= Q(remote_ip=case.remote_ip)
-    cases = Case.objects.visible_to(actor).filter(same).exclude(pk=case.pk).distinct()
+    cases = Case.objects.visible_to(actor).filter(same).exclude(pk=case.pk)
     return tuple(cases.order_by("-last_event_at", "-pk")[:MOST_RELATED])
 
 

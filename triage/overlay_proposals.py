@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -297,14 +298,14 @@ def _record(row: OverlayProposal, verb: str, actor: Actor, **said: Any) -> None:
     journal.record(row.stream, verb, actor=actor, after=said.pop("after", row.state), data=data, **said)
 
 
-@approvals.source
-def pending(actor: Actor) -> Iterable[Pending]:
+def _proposed(actor: Actor) -> QuerySet[OverlayProposal]:
+    return OverlayProposal.objects.visible_to(actor).filter(state=ProposalState.PROPOSED)
+
+
+@approvals.source(_proposed)
+def pending(rows: QuerySet[OverlayProposal]) -> Iterable[Pending]:
     """The overlays that wait for a second person."""
-    waiting = OverlayProposal.objects.visible_to(actor).filter(state=ProposalState.PROPOSED)
-    for row in waiting.select_related("rule", "requested_by", "last_edited_by", "base"):
-        assert row.requested_by is not None
-        assert row.last_edited_by is not None
-        assert row.requested_at is not None
+    for row in rows.select_related("rule", "requested_by", "last_edited_by", "base"):
         # A proposed row has all three, by its constraints.
         assert row.requested_by is not None
         assert row.last_edited_by is not None

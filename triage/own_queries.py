@@ -1,6 +1,7 @@
 """Queries in an analyst's own words: EQL, or rows of field, operator and value. Nothing is written here."""
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from detections.eql.ast import (
     all_stages,
     condition_fields,
 )
+from detections.eql.fields import Field, FieldType
 from detections.eql.parser import parse
 from detections.eql.verify import verify
 from detections.errors import StoreError
@@ -42,6 +44,8 @@ OPERATORS = {
     "not_exists": "does not exist",
     "in_network": "is in network",
 }
+_WITHOUT_VALUE = ("exists", "not_exists")
+_AS_ASKED = ("is_one_of", "in_network")
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -76,7 +80,7 @@ def read_eql(text: str) -> Query:
 
 def read_filters(rows: Sequence[FilterRow]) -> Filters:
     """The rows that say something, all of which must hold. Raises QueryRefusedError."""
-    clauses = tuple(_clause(number, row) for number, row in enumerate(rows, 1) if row.field or row.value)
+    clauses = tuple(_clause(number, row) for number, row in enumerate(rows, 1) if is_filled(row))
     if not clauses:
         raise QueryRefusedError("Fill in at least one row: a field, an operator and a value.")
     if all(clause.excluded for clause in clauses):
@@ -84,6 +88,23 @@ def read_filters(rows: Sequence[FilterRow]) -> Filters:
             "Every row excludes something, which would read everything. Add what to find."
         )
     return Filters((clauses,))
+
+
+def is_filled(row: FilterRow) -> bool:
+    return bool(row.field.strip() or row.value.strip())
+
+
+def kept_rows(rows: Sequence[FilterRow]) -> list[dict[str, str]]:
+    """The rows that say something, as they are kept: a field that only has to exist has no value."""
+    return [
+        {
+            "field": row.field.strip(),
+            "operator": row.operator,
+            "value": "" if row.operator in _WITHOUT_VALUE else row.value.strip(),
+        }
+        for row in rows
+        if is_filled(row)
+    ]
 
 
 def _clause(number: int, row: FilterRow) -> Clause:
@@ -96,16 +117,52 @@ def _clause(number: int, row: FilterRow) -> Clause:
     if row.operator not in OPERATORS:
         raise QueryRefusedError(f"Row {number}: choose how to compare.", row=number)
     excluded = row.operator in ("is_not", "not_exists")
-    if row.operator in ("exists", "not_exists"):
+    if row.operator in _WITHOUT_VALUE:
         return Clause(name, Operator.EXISTS, excluded=excluded)
-    value = row.value.strip()
-    if not value:
+    parts = row.value.split(",") if row.operator == "is_one_of" else [row.value]
+    values = tuple(part.strip() for part in parts if part.strip())
+    if not values:
         raise QueryRefusedError(f"Row {number}: write a value, or choose that the field exists.", row=number)
-    if row.operator == "is_one_of":
-        values = tuple(part.strip() for part in value.split(",") if part.strip())
-        return Clause(name, Operator.IS_ONE_OF, values)
-    operator = Operator.IN_NETWORK if row.operator == "in_network" else Operator.IS
-    return Clause(name, operator, (value,), excluded=excluded)
+    if wrong := _wrong(known[name], row.operator, values):
+        raise QueryRefusedError(f"Row {number}: {wrong}", row=number)
+    operator = Operator(row.operator) if row.operator in _AS_ASKED else Operator.IS
+    return Clause(name, operator, values, excluded=excluded)
+
+
+def _wrong(field: Field, operator: str, values: Sequence[str]) -> str:
+    """Why the field can never hold one of the values, or "": a silence about it would say nothing."""
+    if operator == "in_network":
+        if field.type is not FieldType.IP:
+            return f"{field.name} holds no addresses, so none of them lies in a network."
+        return "" if _reads(_network, values[0]) else f"{_quoted(values[0])} is no network, as 10.0.0.0/8 is."
+    reading, noun = _READINGS.get(field.type, (str, ""))
+    for value in values:
+        if not _reads(reading, value):
+            hint = ' For a network choose "is in network".' if "/" in value and noun == "addresses" else ""
+            return f"{field.name} holds {noun}, and {_quoted(value)} is none.{hint}"
+    return ""
+
+
+def _network(text: str) -> object:
+    return ipaddress.ip_network(text, strict=False)
+
+
+_READINGS: dict[FieldType, tuple[Callable[[str], object], str]] = {
+    FieldType.IP: (ipaddress.ip_address, "addresses"),
+    FieldType.LONG: (int, "whole numbers"),
+}
+
+
+def _reads(reading: Callable[[str], object], value: str) -> bool:
+    try:
+        reading(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _quoted(value: str) -> str:
+    return f'"{value[:80]}"'
 
 
 def kinds_of(asked: dict[str, Any]) -> tuple[TelemetryKind, ...]:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import CharField, Count, Max, QuerySet
+from django.db.models.functions import Cast
 
 from detections import ecs
 from detections.ecs import Document
 from detections.enums import TelemetryKind
 from triage.checks import is_alert
 from triage.models import Case, EventSummary, Evidence, PivotRun
+from triage.timeline import moment_of
 
 _K = TelemetryKind
 COUNTED = (_K.CONNECTION, _K.DNS, _K.FILE, _K.LIBRARY, _K.REGISTRY)
@@ -26,10 +28,10 @@ MOST_NODES = 400
 
 
 class _Told(NamedTuple):
-    """What the tree reads of a process event; named as the columns are."""
+    """What the tree reads of a process event; named as the columns are. at: its time, as it is stored."""
 
     evidence: int
-    event_at: datetime
+    at: str
     is_start: bool
     is_end: bool
     process_key: str
@@ -129,11 +131,11 @@ def process_tree(
 def _processes(rows: "QuerySet[EventSummary]", own: Collection[int]) -> tuple[dict[str, Process], str]:
     """Every process that an event names, with what process events say of it, and the key of the alert's."""
     found: dict[str, Process] = {}
-    told = rows.filter(kind=_K.PROCESS).order_by("event_at", "evidence")
-    for values in told.values_list(*_Told._fields):
+    told = rows.filter(kind=_K.PROCESS).annotate(at=Cast("event_at", CharField()))
+    for values in told.order_by("event_at", "evidence").values_list(*_Told._fields):
         _take(found, _Told(*values))
     for key in rows.order_by().values_list("process_key", flat=True).distinct():
-        found.setdefault(key, Process(key)).is_named_only = False
+        _of(found, key).is_named_only = False
     for one in list(found.values()):
         if one.parent_key in found and one.parent_key != one.key:
             found[one.parent_key].children.append(one.key)
@@ -155,17 +157,23 @@ def _count(rows: "QuerySet[EventSummary]", nodes: Iterable[Node]) -> None:
 
 def _take(found: dict[str, Process], summary: _Told) -> None:
     """What a process event says of its process, and of the parent that it names."""
-    one = found.setdefault(summary.process_key, Process(summary.process_key))
+    one = _of(found, summary.process_key)
     one.name, one.pid = summary.process_name or one.name, summary.pid or one.pid
     one.parent_key = one.parent_key or summary.parent_key
     if summary.is_start and not one.is_seen:
-        one.is_seen, one.started_at, one.row = True, summary.event_at, summary.evidence
+        one.is_seen, one.started_at, one.row = True, moment_of(summary.at), summary.evidence
     if summary.is_end:
-        one.ended_at = summary.event_at
+        one.ended_at = moment_of(summary.at)
     one.row = one.row or summary.evidence
     if summary.parent_key:
-        parent = found.setdefault(summary.parent_key, Process(summary.parent_key))
+        parent = _of(found, summary.parent_key)
         parent.name, parent.pid = parent.name or summary.parent_name, parent.pid or summary.parent_pid
+
+
+def _of(found: dict[str, Process], key: str) -> Process:
+    if key not in found:
+        found[key] = Process(key)
+    return found[key]
 
 
 def _describe(nodes: Iterable[Node]) -> None:

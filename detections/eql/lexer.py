@@ -74,6 +74,10 @@ _HINTS = {
     "!": "Write `not`, `!=`, or `![` for a missing event.",
     ";": "One query has no closing semicolon.",
 }
+_ESCAPED_END = (
+    'In \\" the quote belongs to the text and ends nothing. A backslash at the end is written \\\\; '
+    'or put the string in """three quotes""".'
+)
 _LONGEST = 2**63
 _AS_WRITTEN = {"word": TokenKind.WORD, "symbol": TokenKind.SYMBOL}
 
@@ -156,4 +160,8 @@ def _bad_escape(text: str, offset: int, written: str) -> EqlSyntaxError:
 def _unreadable(text: str, offset: int) -> EqlSyntaxError:
     at, character = locate(text, offset), text[offset]
     what = "this string does not end" if character == '"' else f"{character!r} can't stand here"
-    return EqlSyntaxError(what, text=text, line=at.line, column=at.column, hint=_HINTS.get(character, ""))
+    hint = _HINTS.get(character, "")
+    if character == '"' and '\\"' in text[offset:].splitlines()[0]:
+        # It looks as if it ended, as "C:\Temp\" does.
+        hint = _ESCAPED_END
+    return EqlSyntaxError(what, text=text, line=at.line, column=at.column, hint=hint)

@@ -132,6 +132,36 @@ def test_filters_are_asked_as_written(store, case, analyst):
 
 
 @pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (FilterRow("process.name", "is_one_of", " , ,"), "write a value, or choose that the field exists"),
+        (
+            FilterRow("source.ip", "in_network", "10.0.0.0/99"),
+            '"10.0.0.0/99" is no network, as 10.0.0.0/8 is',
+        ),
+        (FilterRow("process.name", "in_network", "10.0.0.0/8"), "process.name holds no addresses"),
+        (FilterRow("source.ip", "is", "10.0.0.0/8"), 'and "10.0.0.0/8" is none. For a network choose'),
+        (FilterRow("source.ip", "is_one_of", "10.0.0.9, x"), 'source.ip holds addresses, and "x" is none'),
+        (FilterRow("process.pid", "is_not", "abc"), 'process.pid holds whole numbers, and "abc" is none'),
+    ],
+)
+def test_a_value_that_a_field_never_holds_is_refused_with_its_row(case, analyst, row, says):
+    rows = [FilterRow(" ", "is", " "), FilterRow("host.name", "exists", ""), row]
+    with pytest.raises(QueryRefusedError) as refused:
+        own_filters(case, rows, reach=EVERYWHERE, actor=analyst)
+    assert says in str(refused.value)
+    assert refused.value.row == 3
+    assert not PivotRun.objects.exclude(origin="guide").exists()
+
+
+def test_a_field_that_only_has_to_exist_keeps_no_value(store, case, analyst):
+    rows = [FilterRow("source.ip", "in_network", "10.0.0.9/8"), FilterRow("source.ip", "exists", "unused")]
+    run = asked(own_filters(case, rows, reach=EVERYWHERE, actor=analyst))
+    assert run.label == "source.ip is in network 10.0.0.9/8 and source.ip exists"
+    assert run.state == PivotState.HITS
+
+
+@pytest.mark.parametrize(
     ("field", "value"), [("destination.port", 135), ("source.ip", "127.0.0.1"), ("process.name", "")]
 )
 def test_what_says_nothing_elsewhere_is_not_followed(case, analyst, field, value):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
+
 from detections.actors import Actor
 from triage.approvals import Pending, source
 from triage.enums import ExceptionState
@@ -9,10 +11,13 @@ from triage.exception_items.content import entries_of, sentence
 from triage.models import ExceptionVersion, ValueListVersion
 
 
-@source
-def exceptions(actor: Actor) -> Iterable[Pending]:
-    """Proposed versions that the actor may see."""
-    rows = ExceptionVersion.objects.visible_to(actor).filter(state=ExceptionState.PROPOSED)
+def _proposed(actor: Actor) -> QuerySet[ExceptionVersion]:
+    return ExceptionVersion.objects.visible_to(actor).filter(state=ExceptionState.PROPOSED)
+
+
+@source(_proposed)
+def exceptions(rows: QuerySet[ExceptionVersion]) -> Iterable[Pending]:
+    """Proposed versions."""
     for row in rows.select_related("item__rule", "requested_by", "last_edited_by"):
         if row.requested_by is not None and row.requested_at is not None:
             yield Pending(
@@ -36,10 +41,13 @@ def _says(row: ExceptionVersion) -> str:
         return f"its entries can't be read ({error})"
 
 
-@source
-def value_lists(actor: Actor) -> Iterable[Pending]:
-    """Proposed versions of value lists that the actor may see."""
-    rows = ValueListVersion.objects.visible_to(actor).filter(state=ExceptionState.PROPOSED)
+def _proposed_lists(actor: Actor) -> QuerySet[ValueListVersion]:
+    return ValueListVersion.objects.visible_to(actor).filter(state=ExceptionState.PROPOSED)
+
+
+@source(_proposed_lists)
+def value_lists(rows: QuerySet[ValueListVersion]) -> Iterable[Pending]:
+    """Proposed versions of value lists."""
     for row in rows.select_related("value_list", "requested_by", "last_edited_by"):
         if row.requested_by is not None and row.requested_at is not None:
             yield Pending(

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
+
 from detections.actors import Actor
 from triage.approvals import Pending, source
 from triage.enums import ActionState
 from triage.models import ResponseAction
 
 
-@source
-def actions(actor: Actor) -> Iterable[Pending]:
-    """Requested actions that the actor may see."""
-    rows = ResponseAction.objects.visible_to(actor).filter(state=ActionState.REQUESTED)
+def _requested(actor: Actor) -> QuerySet[ResponseAction]:
+    return ResponseAction.objects.visible_to(actor).filter(state=ActionState.REQUESTED)
+
+
+@source(_requested)
+def actions(rows: QuerySet[ResponseAction]) -> Iterable[Pending]:
+    """Requested actions."""
     for row in rows.select_related("case", "kind", "requested_by", "last_edited_by"):
         if row.requested_by is not None and row.requested_at is not None:
             yield Pending(

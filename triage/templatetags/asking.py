@@ -1,69 +1,71 @@
 """Values that can be asked about: each with a quiet link to how rare it is and to other hosts."""
 
-from functools import lru_cache
 from html import escape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from detections import ecs
 from triage.models import Case, Evidence
 from triage.templatetags.marks import icon
-from triage.templatetags.values import ABSENT, as_text, attribute, val
-from triage.value_families import can_be_followed
+from triage.templatetags.values import as_text, attribute, joined, shortened, val
+from triage.value_families import can_be_followed, family_of
 
 register = template.Library()
 MOST = 5
+_LABEL = 60
 
 
 @register.simple_tag
-def cell(row: Evidence, name: str, case: Case) -> SafeString:
-    """Every value of a field of a row, those that can be followed with their link."""
-    found = ecs.values(row.document, name)
-    if not found:
-        return ABSENT
-    parts = [
-        val(one) + _link(case, name, one, {"row": str(row.pk), "n": str(number)})
-        for number, one in enumerate(found[:MOST])
-    ]
-    more = f' <span class="subtle">+{len(found) - MOST}</span>' if len(found) > MOST else ""
-    # Each part is escaped already; a page has thousands of cells.
-    return SafeString(", ".join(parts) + more)
+def fact(case: Case, value: Any, follow: str = "", port: str = "") -> SafeString:
+    """A value of the facts, to be copied; follow: the field under which it can be asked about."""
+    shown = val(joined(value, port) if port and value else value)
+    copy = _copy(value) if value else ""
+    link = ask_fact(case, follow, value) if value and follow else ""
+    return SafeString(f'<span class="fact">{shown}{copy}{link}</span>')
+
+
+def _copy(value: Any) -> str:
+    return (
+        '<button class="btn btn--small btn--quiet btn--icon copy" type="button" '
+        f'data-copy="{escape(as_text(value))}" '
+        f'aria-label="Copy {escape(shortened(attribute(value), _LABEL))}">{icon("copy", "icon-12")}</button>'
+    )
 
 
 @register.simple_tag
 def ask_fact(case: Case, name: str, value: Any) -> SafeString:
     """The link for a value of the facts."""
-    return _link(case, name, value, {"value": as_text(value)}, page=True)
+    return ask_link(name, value, f"{_page(case, name)}&amp;value={quote_plus(as_text(value))}")
 
 
 @register.simple_tag
 def ask_line(row: Evidence, name: str, value: Any, case: Case) -> SafeString:
     """The links of one line of a document: one a value."""
+    if family_of(name) is None:
+        return SafeString("")
+    page = _page(case, name)
     found = value if isinstance(value, list) else [value]
     links = (
-        (_link(case, name, one, {"row": str(row.pk), "n": str(number)}, page=True),)
+        ask_link(name, one, f"{page}&amp;row={row.pk}&amp;n={number}")
         for number, one in enumerate(found[:MOST])
     )
-    return format_html_join("", "{}", links)
+    return SafeString("".join(links))
 
 
-def _link(case: Case, name: str, value: Any, where: dict[str, str], *, page: bool = False) -> SafeString:
+def _page(case: Case, name: str) -> str:
+    return f"{reverse('case_value', args=[case.pk])}?field={quote_plus(name)}"
+
+
+def ask_link(name: str, value: Any, address: str, *, is_below: bool = False) -> SafeString:
+    """The link of one value, "" if it can't be followed. address: escaped. is_below: opens below its row."""
     if not can_be_followed(name, value):
         return SafeString("")
-    address = escape(f"{_page_of(case.pk)}?{urlencode({'field': name, **where})}")
-    label = escape(f"Find {attribute(value)[:60]} elsewhere")
-    below = "" if page else f' data-below="{address}" aria-expanded="false"'
+    label = escape(f"Find {attribute(value)[:_LABEL]} elsewhere")
+    below = f' data-below="{address}" aria-expanded="false"' if is_below else ""
     return SafeString(
         f'<a class="ask" href="{address}"{below} aria-label="{label}" '
         f'title="How rare it is, and on which other hosts">{icon("search", "icon-12")}</a>'
     )
-
-
-@lru_cache(maxsize=256)
-def _page_of(case: int) -> str:
-    return reverse("case_value", args=[case])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from html import escape
 
 from django import template
 from django.urls import reverse
@@ -41,7 +41,7 @@ WORDS = {
 
 def stamp(moment: datetime) -> str:
     """A moment as a date-time field takes it, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23]
 
 
 def percent(share: float) -> str:
@@ -61,7 +61,11 @@ def kind_icon(kind: str) -> str:
 
 @register.filter
 def window_query(window: Window) -> str:
-    return urlencode({"from": stamp(window.start), "to": stamp(window.end)})
+    return _between("from", window.start, "to", window.end)
+
+
+def _between(first: str, start: datetime, last: str, end: datetime) -> str:
+    return f"{first}={stamp(start)}&{last}={stamp(end)}".replace(":", "%3A")
 
 
 @register.filter
@@ -163,15 +167,13 @@ def _lane(at: int, lane: Lane) -> SafeString:
 
 
 def _marks(at: int, lane: Lane, case: Case) -> SafeString:
+    """The marks of a lane, which may be hundreds: what telemetry says is escaped where it is written, and the
+    rest are numbers, times and our own words."""
     shares = [mark.share for mark in lane.marks]
     page = reverse("case_timeline", args=[case.pk])
-    return format_html_join(
-        "",
-        "{}",
-        (
-            (_mark(mark, at * HEIGHT + HEIGHT // 2, page, _room(shares, number)),)
-            for number, mark in enumerate(lane.marks)
-        ),
+    y = at * HEIGHT + HEIGHT // 2
+    return SafeString(
+        "".join(_mark(mark, y, page, _room(shares, number)) for number, mark in enumerate(lane.marks))
     )
 
 
@@ -181,94 +183,70 @@ def _room(shares: Sequence[float], number: int) -> float:
     return (following - shares[number]) * _PIXELS - 24
 
 
-def _mark(mark: Mark, y: int, page: str, room: float) -> SafeString:
+def _mark(mark: Mark, y: int, page: str, room: float) -> str:
     """page: the address of the timeline; that of a row's document continues it."""
     x, item = percent(mark.share), mark.item
     if item is None:
         return _cluster(mark, x, y, page)
+    return (
+        f'<a class="mark" href="{page}?row={item.row}#doc" data-row="{page}{item.row}/" '
+        f'data-at="{item.at.isoformat()}"><title>{escape(spoken(item))}</title>'
+        f"{_shape(item, x, y)}{_text(item, x, y, room)}</a>"
+    )
+
+
+def _text(item: Item, x: str, y: int, room: float) -> str:
+    """The event in a word, where there is room for it."""
     label = _label(item)
-    shape = _shape(item, x, y)
-    text = ""
-    if len(label) * _LETTER < room:
-        text = format_html(
-            '<svg x="{}" y="{}" overflow="visible"><text class="t halo" x="{}" y="4">{}</text></svg>',
-            x,
-            y,
-            14 if item.is_of_alert else 10,
-            label,
-        )
-    return format_html(
-        '<a class="mark" href="{}?row={}#doc" data-row="{}" data-at="{}"><title>{}</title>{}{}</a>',
-        page,
-        item.row,
-        f"{page}{item.row}/",
-        item.at.isoformat(),
-        spoken(item),
-        shape,
-        text,
+    if len(label) * _LETTER >= room:
+        return ""
+    return (
+        f'<svg x="{x}" y="{y}" overflow="visible"><text class="t halo" x="{14 if item.is_of_alert else 10}" '
+        f'y="4">{escape(label)}</text></svg>'
     )
 
 
-def _shape(item: Item, x: str, y: int) -> SafeString:
+def _shape(item: Item, x: str, y: int) -> str:
     if item.kind == _K.ALERT:
-        return format_html(
-            '<svg x="{}" y="{}" overflow="visible"><path class="f-red k-surface" d="M0-7 7 0 0 7-7 0z" '
-            'stroke-width="1.5"/></svg>',
-            x,
-            y,
+        return (
+            f'<svg x="{x}" y="{y}" overflow="visible"><path class="f-red k-surface" d="M0-7 7 0 0 7-7 0z" '
+            'stroke-width="1.5"/></svg>'
         )
-    ring = (
-        '<circle class="f-none k-red" cx="{0}" cy="{1}" r="8.5" stroke-width="1.5"/>'
-        if item.is_of_alert
-        else ""
-    )
+    ring = _ring(x, y, 8.5) if item.is_of_alert else ""
     css, radius = "f-slate k-surface", 5
     if item.is_fired:
         css = "f-red k-surface"
     elif item.is_end:
         css, radius = "f-surface k-slate", 4
     if item.is_elsewhere:
-        return format_html(
-            ring + '<svg x="{0}" y="{1}" overflow="visible"><rect class="{2}" x="-4.5" y="-4.5" width="9" '
-            'height="9" stroke-width="1.5"/></svg>',
-            x,
-            y,
-            css,
+        return (
+            f'{ring}<svg x="{x}" y="{y}" overflow="visible"><rect class="{css}" x="-4.5" y="-4.5" width="9" '
+            'height="9" stroke-width="1.5"/></svg>'
         )
-    return format_html(
-        ring + '<circle class="{2}" cx="{0}" cy="{1}" r="{3}" stroke-width="1.5"/>', x, y, css, radius
-    )
+    return f'{ring}<circle class="{css}" cx="{x}" cy="{y}" r="{radius}" stroke-width="1.5"/>'
 
 
-def _cluster(mark: Mark, x: str, y: int, page: str) -> SafeString:
+def _ring(x: str, y: int, radius: float) -> str:
+    return f'<circle class="f-none k-red" cx="{x}" cy="{y}" r="{radius}" stroke-width="1.5"/>'
+
+
+def _cluster(mark: Mark, x: str, y: int, page: str) -> str:
     """Several events in one place: a number that zooms in, or lists them where time can't part them."""
-    first, last = mark.first.at, mark.last.at
+    first, last, number = mark.first.at, mark.last.at, len(mark.points)
     span = last - first
     if span > timedelta(milliseconds=20):
         query = window_query(Window(first - span / 20, last + span / 20))
     else:
-        query = urlencode({"start": stamp(first), "end": stamp(last)})
+        query = _between("start", first, "end", last)
     css = "f-red k-surface" if mark.is_fired or mark.first.kind == _K.ALERT else "f-slate k-surface"
-    ring = (
-        '<circle class="f-none k-red" cx="{0}" cy="{1}" r="12" stroke-width="1.5"/>'
-        if mark.is_of_alert
-        else ""
-    )
-    return format_html(
-        '<a class="mark mark--many" href="{2}?{3}" data-at="{4}" data-until="{5}"><title>{6}</title>'
-        + ring
-        + '<circle class="{7}" cx="{0}" cy="{1}" r="9.5" stroke-width="1.5"/>'
-        '<text class="t t-count" x="{0}" y="{8}" text-anchor="middle">{9}</text></a>',
-        x,
-        y,
-        page,
-        query,
-        first.isoformat(),
-        last.isoformat(),
-        f"{len(mark.points)} events, {kind_name(mark.first.kind)}, {first:%H:%M:%S} to {last:%H:%M:%S} UTC",
-        css,
-        y + 3.5,
-        len(mark.points) if len(mark.points) < 1000 else f"{len(mark.points) // 1000}k",
+    kind = escape(kind_name(mark.first.kind))
+    return (
+        f'<a class="mark mark--many" href="{page}?{escape(query)}" data-at="{first.isoformat()}" '
+        f'data-until="{last.isoformat()}"><title>{number} events, {kind}, '
+        f"{first:%H:%M:%S} to {last:%H:%M:%S} UTC</title>{_ring(x, y, 12) if mark.is_of_alert else ''}"
+        f'<circle class="{css}" cx="{x}" cy="{y}" r="9.5" stroke-width="1.5"/>'
+        f'<text class="t t-count" x="{x}" y="{y + 3.5}" text-anchor="middle">'
+        f"{number if number < 1000 else f'{number // 1000}k'}</text></a>"
     )
 
 

@@ -74,6 +74,11 @@ def val(value: Any, css: str = "") -> SafeString:
     )
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning with an ellipsis where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 @register.filter
 def hidden_shown(value: Any) -> SafeString:
     """Text that may quote telemetry, inside of our own sentences: escaped, with hidden characters shown."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404
 
 from detections.actors import Actor
@@ -16,7 +16,7 @@ from triage.enums import Disposition, PivotState, QuestionState
 from triage.evidence import Attempts
 from triage.gate import Block, Gate, Opening, gate_of
 from triage.guides.model import Guide
-from triage.models import Answer, Case, Draft, Evidence, GateOverride, Note, PivotRun, Question
+from triage.models import Answer, Case, CaseLink, Draft, Evidence, GateOverride, Note, PivotRun, Question
 from triage.response import open as response_open
 from triage.standings import Standing, standings
 from triage.templatetags.marks import words
@@ -74,6 +74,10 @@ class CasePage:
         return facts.case_facts(self.case, actor=self.actor, runs=self._attempts.counting)
 
     @cached_property
+    def links(self) -> list[tuple[str, Case]]:
+        return case_links(self.case)
+
+    @cached_property
     def pinned(self) -> list[Evidence]:
         return evidence.pinned(self.case)
 
@@ -124,7 +128,7 @@ class CasePage:
             "guide_faults": lambda: len(self.guide.faults),
             "states": lambda: [question.state for question in self.questions],
             "facts": lambda: self.facts,
-            "links": lambda: case_links(case),
+            "links": lambda: self.links,
             "overrides": [] if case.is_open else _overrides(case),
             "notes_total": Note.objects.visible_to(self.actor).filter(case=case).count(),
             "escalations": [] if case.is_open else list(case.escalations.all()),
@@ -197,15 +201,15 @@ def journal_total(case: Case, actor: Actor) -> int:
 
 def case_links(case: Case) -> list[tuple[str, Case]]:
     """Cases that this one speaks of, or that speak of it, each with the words for how."""
-    standing = case.links.standing().select_related("target")
-    ours = [(link.get_kind_display(), link.target) for link in standing]
-    theirs_of = case.linked_from.standing()
+    standing = CaseLink.objects.standing().filter(Q(source=case) | Q(target=case)).order_by("pk")
+    links = list(standing.select_related("source", "target").only("kind", "source__key", "target__key"))
     theirs = {
         "duplicate_of": "repeated by",
         "follows": "followed by",
         "related": "related",
     }
-    return ours + [(theirs[link.kind], link.source) for link in theirs_of.select_related("source")]
+    ours = [(link.get_kind_display(), link.target) for link in links if link.source_id == case.pk]
+    return ours + [(theirs[link.kind], link.source) for link in links if link.target_id == case.pk]
 
 
 def assignable() -> list[User]:

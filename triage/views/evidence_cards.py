@@ -158,8 +158,10 @@ def cards(
     """
     runs = list(runs)
     rows: dict[int, list[Evidence]] = {}
-    found = Evidence.objects.filter(Q(position__lte=most) | Q(pinned_at__isnull=False), pivot__in=runs)
-    for row in found.order_by("pivot", "position"):
+    # The pivots stand in both branches: else no index serves them, and every row of each pivot is read.
+    first = Q(position__lte=most, pivot__in=runs)
+    pinned = Q(pinned_at__isnull=False, pivot__in=runs)
+    for row in Evidence.objects.filter(first | pinned).order_by("pivot", "position"):
         rows.setdefault(row.pivot_id, []).append(row)
     return [_card(run, rows.get(run.pk, []), guide, focus) for run in runs]
 

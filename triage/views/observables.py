@@ -1,7 +1,6 @@
 """The observables of a case: a table, files to take away, and what else shares them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
@@ -15,6 +14,8 @@ from triage.enums import ObservableType
 from triage.models import Case, Observable
 from triage.models.observable import ObservableQuerySet
 from triage.observable_values import defanged
+from triage.techniques import techniques_of
+from triage.templatetags.observable_rows import Line
 from triage.value_families import can_be_followed
 from triage.views.case_page import CasePage, load
 from triage.views.doors import Asked, page
@@ -33,17 +34,6 @@ _LABELS = {
 }
 # Derived fields are asked for under the name that telemetry has.
 _ASKED_AS = {"remote.ip": "destination.ip", "host.ip": "destination.ip"}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An observable as a row. ask: where it is looked for on other hosts, "" where it can't be."""
-
-    observable: Observable
-    shown: str
-    fields: Sequence[str]
-    other_cases: int
-    ask: str
 
 
 @page
@@ -66,6 +56,7 @@ def case_observables(request: Asked, pk: int) -> HttpResponse:
         "related_cases": related.related_cases(case, actor=request.actor),
         "related_alerts": alerts,
         "related_alerts_total": alerts_total,
+        "techniques": techniques_of(case),
     }
     base = CasePage(case, request.actor).context("observables")
     return render(request, "cases/observables.html", {**base, **context})
@@ -84,19 +75,20 @@ def _chosen(found: ObservableQuerySet, request: Asked) -> ObservableQuerySet:
 
 def _lines(case: Case, rows: Sequence[Observable], request: Asked) -> list[Line]:
     elsewhere = observables.other_cases(rows, actor=request.actor)
+    page_of_values = reverse("case_value", args=[case.pk])
     return [
         Line(
             one,
             defanged(one.type, one.spelling),
             list(dict.fromkeys(source["field"] for source in one.sources)),
             elsewhere.get((one.type, one.digest), 0),
-            _ask(case, one),
+            _ask(page_of_values, one),
         )
         for one in rows
     ]
 
 
-def _ask(case: Case, one: Observable) -> str:
+def _ask(page_of_values: str, one: Observable) -> str:
     value = one.spelling
     if one.type == ObservableType.USER and "SID" not in one.marks:
         value = value.rsplit("\\", 1)[-1]
@@ -104,7 +96,7 @@ def _ask(case: Case, one: Observable) -> str:
         field = _ASKED_AS.get(source["field"], source["field"])
         if can_be_followed(field, value):
             query = urlencode({"field": field, "value": value}, errors="replace")
-            return f"{reverse('case_value', args=[case.pk])}?{query}"
+            return f"{page_of_values}?{query}"
     return ""
 
 

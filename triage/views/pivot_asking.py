@@ -245,10 +245,8 @@ def _read(case: Case, typed: dict[str, Any], reach: Reach) -> dict[str, Any]:
         asked: dict[str, Any] = {"language": own_queries.EQL, "text": typed["text"]}
         lines = own_queries.stage_lines(query)
     else:
-        rows = [row for row in typed["rows"] if row.field or row.value]
-        own_queries.read_filters(rows)
-        kept = [{"field": row.field, "operator": row.operator, "value": row.value} for row in rows]
-        asked = {"language": own_queries.FILTERS, "rows": kept}
+        own_queries.read_filters(typed["rows"])
+        asked = {"language": own_queries.FILTERS, "rows": own_queries.kept_rows(typed["rows"])}
         lines = [f"events with {asking.label_of(asked)}"]
     return {
         "is_read": True,

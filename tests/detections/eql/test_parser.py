@@ -146,6 +146,7 @@ def test_fields_used_covers_conditions_keys_and_until() -> None:
         ("process where a = 1", 1, 17, "expected the end", "=="),
         ("process where a == 'x'", 1, 20, "can't stand here", "double quotes"),
         ('process where a == "x', 1, 20, "does not end", "ends on the line"),
+        ('process where a == "C:\\\\Temp\\"', 1, 20, "does not end", "the quote belongs to the text"),
         ('process where a == "C:\\Windows"', 1, 23, "no escape", "\\\\"),
         ("process where", 1, 14, "the query ends here", ""),
         ("process a == 1", 1, 9, "expected 'where'", "category where condition"),

@@ -15,7 +15,7 @@ from tests.factories.actions import approved, observable, requested, scripted
 from tests.factories.cases import SHIPPED, shipped_rule
 from tests.factories.exceptions import proposed
 from tests.factories.rules import rule as make_rule
-from triage import overlay_proposals
+from triage import approvals, overlay_proposals
 from triage.models import ResponseAction
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +59,19 @@ def test_actions_exceptions_and_overlays_wait_in_one_list(client, ana, lin, stor
     client.force_login(ana)
     own = client.get(INBOX).context["lines"]
     assert "You asked for it: another person has to decide." in [line.why_not for line in own]
+
+
+def test_the_number_at_the_rail_takes_one_query_and_leaves_out_ones_own(
+    store, make_case, analyst, lead, django_assert_num_queries
+):
+    another = of_user(person("bob", "Lead"))
+    requested(make_case(1), lead)
+    with django_assert_num_queries(1):
+        assert (approvals.waiting(lead), approvals.waiting(analyst)) == (0, 0)
+    proposed(make_rule("r9"), by=analyst, case=make_case(2))
+    an_overlay(another)
+    with django_assert_num_queries(2):
+        assert (approvals.waiting(lead), approvals.waiting(another)) == (2, 2)
 
 
 def test_open_containments_stand_in_inbox_and_queue_with_their_age(client, lin, make_case, analyst, lead):

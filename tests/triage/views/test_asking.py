@@ -47,6 +47,16 @@ def test_a_wrong_row_stays_and_is_marked(as_analyst, case):
         assert kept in reply.text
 
 
+@pytest.mark.parametrize("button", [{}, {"preview": "1"}])
+def test_the_row_at_fault_is_counted_as_it_stands_in_the_form(as_analyst, case, button):
+    given = {"language": "filters", "field": ["", "host.name", "proces.nam"], "operator": ["is"] * 3}
+    reply = as_analyst.post(
+        reverse("case_ask", args=[case.pk]), {**given, "value": ["", "h", "x"], **REACH, **button}
+    )
+    assert reply.context["refusal"].startswith('Row 3: there is no field "proces.nam".')
+    assert reply.context["wrong_row"] == 3
+
+
 def test_the_preview_says_what_would_be_searched_and_runs_nothing(as_analyst, case):
     given = {"language": "eql", "text": "file where file.path != null", **REACH, "preview": "1"}
     shown = words(as_analyst.post(reverse("case_ask", args=[case.pk]), given))
