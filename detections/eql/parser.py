@@ -145,8 +145,9 @@ class _Parser(Cursor):
         stages = []
         while self.sees("[", "!["):
             stages.append(self._stage(keys, plain=plain))
-        if not stages:
-            raise self.unexpected("expected a stage in brackets", "Write `[process where true]`.")
+        if not stages or self.sees("fork", "as"):
+            hint = "" if stages else "Write `[process where true]`."
+            raise self.unexpected("expected a stage in brackets", hint)
         return tuple(stages)
 
     def _stage(self, keys: tuple[FieldRef, ...], *, plain: bool) -> Stage:
