@@ -207,9 +207,9 @@ def _check_times(document: Document) -> None:
     if _has_plain_times(document):
         return
     if ecs.get(document, "@timestamp") is None:
-        raise RecordError(
-            _WHOLE_ANSWER if ecs.get(document, "hits.hits") else "The document has no @timestamp."
-        )
+        hits = document.get("hits")
+        is_answer = isinstance(hits, dict) and "hits" in hits
+        raise RecordError(_WHOLE_ANSWER if is_answer else "The document has no @timestamp.")
     for field in _TIMES:
         for value in ecs.values(document, field):
             if not isinstance(value, str):
