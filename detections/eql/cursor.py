@@ -74,7 +74,6 @@ class Cursor:
             return f"Keywords are lower case: {_WRITTEN_FOR[token.text]}."
         return {
             "=": "Use == instead of =.",
-            "[": "Array elements can't be addressed; a condition looks at every element anyway.",
             "is": "Write `== null` or `!= null`.",
             "fork": "`fork` does not exist in Elasticsearch's EQL.",
             "as": "`as` does not exist in Elasticsearch's EQL.",

@@ -70,6 +70,7 @@ _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "'"
 _HINTS = {
     '"': 'A string ends on the line where it starts; double quotes inside are written \\".',
     "'": 'Strings go in double quotes: "text".',
+    **dict.fromkeys("\u201c\u201d\u201e\u2018\u2019", 'Strings go in straight double quotes: "text".'),
     "`": "A quoted name ends with ` on the same line.",
     "/": "A comment that starts with /* ends with */.",
     "&": "Write `and`.",
@@ -184,7 +185,8 @@ def _unreadable(text: str, offset: int) -> EqlSyntaxError:
     what = "this string does not end" if character == '"' else f"{character!r} can't stand here"
     if text.startswith("/*", offset):
         what = "this comment does not end"
-    return _fault_at(text, offset, what, _HINTS.get(character, ""))
+    hint = "A field name with other letters goes in `backticks`." if character.isalpha() else ""
+    return _fault_at(text, offset, what, _HINTS.get(character, hint))
 
 
 def _fault_at(text: str, offset: int, what: str, hint: str) -> EqlSyntaxError:

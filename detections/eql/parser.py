@@ -212,10 +212,10 @@ class _Parser(Cursor):
             raise self.fault(f"{name} starts at 1", at)
         return count
 
-    def _whole(self, message: str) -> tuple[int, Position]:
+    def _whole(self, message: str, hint: str = "") -> tuple[int, Position]:
         token = self.token
         if not isinstance(token.value, int):
-            raise self.unexpected(message)
+            raise self.unexpected(message, hint)
         return int(self.advance().value), token.at
 
     def _pipes(self) -> tuple[Pipe, ...]:
@@ -227,7 +227,11 @@ class _Parser(Cursor):
                 what = "not supported" if kind.text in _UNSUPPORTED_PIPES else "unknown"
                 raise self.fault(f"pipe {kind.text!r} is {what}", kind.at, hint)
             self.advance()
-            pipes.append(Pipe(PipeKind(kind.text), self._whole("a pipe takes a whole number")[0]))
+            pipes.append(
+                Pipe(
+                    PipeKind(kind.text), self._whole("a pipe takes a whole number", "Write digits alone.")[0]
+                )
+            )
         return tuple(pipes)
 
     def whole_condition(self) -> Expression:
@@ -365,7 +369,8 @@ class _Parser(Cursor):
         while self.take("."):
             parts.append(self._part())
         if self.sees("[") and self.following.kind is TokenKind.NUMBER:
-            raise self.unexpected("expected an operator")
+            hint = "Array elements can't be addressed; a condition looks at every element anyway."
+            raise self.unexpected("expected an operator", hint)
         return FieldRef(".".join(parts), optional, at=at)
 
     def _part(self) -> str:

@@ -44,10 +44,25 @@ def load_rule_text(text: str, path: str, *, overlay: str = "", overlay_path: str
     values = toml_values(text, path)
     root = Table(values, TomlPositions(text, path))
     rule = root.table("rule")
-    if "rule" not in values:
-        root.fault("rule", "the table is missing.", "A rule file has [metadata], [rule] and [[rule.threat]].")
-        raise RuleFileError(root.faults)
+    _refuse_strangers(root, rule)
     return _rule_file(rule, _transforms(root), text, path, overlay=overlay, overlay_path=overlay_path)
+
+
+def _refuse_strangers(root: Table, rule: Table) -> None:
+    """Raise RuleFileError for a file that is something else than a detection rule."""
+    if "rule" not in root.values:
+        is_hunt = "hunt" in root.values
+        sort = "a hunting query, no rule: the table is missing." if is_hunt else "the table is missing."
+        root.fault("rule", sort, "A rule file has [metadata], [rule] and [[rule.threat]].")
+    elif "os_list" in rule.values and "rule_id" not in rule.values:
+        rule.fault(
+            "os_list",
+            "a behaviour rule of Elastic Endpoint, which runs it by itself, in a dialect of its own.",
+            "To search with its query, give it type, language, rule_id, severity and risk_score.",
+        )
+        _check_eql(rule, rule.text("query"))
+    if root.faults:
+        raise RuleFileError(in_order(root.faults))
 
 
 def load_json_rule(text: str, path: str, line: int) -> RuleFile:
@@ -166,7 +181,7 @@ def _query(table: Table, kind: RuleType) -> str:
     if kind is not RuleType.EQL:
         return query
     language = table.text("language", "eql")
-    if language != "eql":
+    if language != "eql" and table.values.get("type") == kind.value:
         table.fault("language", f"{language!r} does not fit type eql.", 'Write language = "eql".')
     if table.values.get("filters"):
         table.fault("filters", "are not supported: the rule would match too much.", "Put them in the query.")

@@ -161,6 +161,9 @@ def test_fields_used_covers_conditions_keys_and_until() -> None:
         ("any where f(a, $entry)", 1, 16, "can't stand here", "Variables such as $entry"),
         ("sequence [a where true] fork=true [b where true]", 1, 25, "expected a stage", "`fork` does not"),
         ("sequence [a where true] as x [b where true]", 1, 25, "expected a stage", "`as` does not"),
+        ("any where a == \u201cx\u201d", 1, 16, "can't stand here", "straight double quotes"),
+        ("any where größe > 1", 1, 13, "can't stand here", "`backticks`"),
+        ("any where true | head -1", 1, 23, "whole number", "digits alone"),
         ("any where a is null", 1, 13, "expected the end", "== null"),
         ("any where NOT true", 1, 15, "expected the end", "lower case: not"),
         ("any where a == 1 /* b", 1, 18, "this comment does not end", "ends with */"),
@@ -214,6 +217,17 @@ def test_the_caret_stands_under_the_fault() -> None:
         "line 2, column 16: expected the end of the query, but found '='",
         "      process.name = 1",
         "                   ^",
+        "Use == instead of =.",
+    ]
+
+
+def test_the_caret_stands_under_the_fault_beside_tabs_and_separators_of_lines() -> None:
+    with pytest.raises(EqlSyntaxError) as caught:
+        parse("process where // one\u2028two\x0cthree\r\n\ta\t= 1\r\n")
+    assert str(caught.value).split("\n") == [
+        "line 2, column 4: expected the end of the query, but found '='",
+        "     a = 1",
+        "       ^",
         "Use == instead of =.",
     ]
 

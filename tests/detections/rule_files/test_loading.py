@@ -50,6 +50,28 @@ def test_an_export_has_one_rule_a_line_and_other_things_are_named(tmp_path):
     ]
 
 
+def test_a_line_of_an_export_ends_at_a_line_feed_alone(tmp_path):
+    export = tmp_path / "export.ndjson"
+    first = json.loads(as_json("a", note="one\u2028two\u0085three"))
+    summary = {"exported_count": 1, "missing_rules": [{"rule_id": "gone"}]}
+    lines = [json.dumps(first, ensure_ascii=False), as_json("b"), json.dumps(summary)]
+    export.write_text("\ufeff" + "\r\n".join(lines))
+    loaded = load_rules([export])
+    assert [(rule.rule_id, rule.note) for rule in loaded.rules] == [
+        ("a", "one\u2028two\u0085three"),
+        ("b", ""),
+    ]
+    assert loaded.errors == ()
+    assert [str(fault) for fault in loaded.skipped] == [f"{export}:3: the summary of the export, left out."]
+
+
+def test_a_rule_over_several_lines_of_json_is_one_fault(tmp_path):
+    export = tmp_path / "export.ndjson"
+    export.write_text(json.dumps(json.loads(as_json("a")), indent=2))
+    [error] = load_rules([export]).errors
+    assert str(error.faults[0]) == (f"{export}:1: JSON over several lines. Write one rule a line (jq -c .).")
+
+
 def test_a_rule_id_that_is_taken_is_a_fault_and_the_same_rule_twice_is_not(tmp_path):
     (tmp_path / "a.toml").write_text(GOOD)
     (tmp_path / "b.toml").write_text(GOOD)
