@@ -144,6 +144,7 @@ def _rule_file(
         replaces=_replaces(overlay, overlay_path, table.faults),
         sha256=hashlib.sha256(f"{text}\0{overlay}".encode()).hexdigest(),
     )
+    table.refuse_unstorable()
     if table.faults:
         raise RuleFileError(in_order(table.faults))
     return rule
@@ -202,6 +203,7 @@ def _check_eql(table: Table, query: str) -> None:
 
 def _transforms(root: Table) -> tuple[dict[str, Any], ...]:
     table = root.table("transform")
+    table.refuse_unstorable()
     return tuple({"provider": sort, **entry.values} for sort in TRANSFORMS for entry in table.tables(sort))
 
 
@@ -215,4 +217,6 @@ def _replaces(overlay: str, path: str, faults: list[RuleFault]) -> tuple[str, ..
         faults.extend(error.faults)
         return ()
     positions: Positions = TomlPositions(overlay, path)
-    return Table(values, positions, (), faults).texts("applies_to")
+    table = Table(values, positions, (), faults)
+    table.refuse_unstorable()
+    return table.texts("applies_to")

@@ -100,6 +100,16 @@ def test_a_hunting_query_is_called_so():
     ]
 
 
+def test_a_nul_is_refused_in_rule_pivots_and_overlay():
+    text = GOOD.replace("Word starts a shell.", "a\\u0000b").replace('label = "two"', 'label = "a\\u0000"')
+    found = faults(text, overlay='title = "\\u0000"\n', overlay_path="o")
+    assert [fault.split(" Take")[0] for fault in found] == [
+        "o:1: title: holds a NUL or half of a surrogate pair.",
+        "x.toml:4: rule.description: holds a NUL or half of a surrogate pair.",
+        "x.toml:18: transform.investigate: holds a NUL or half of a surrogate pair.",
+    ]
+
+
 def test_an_unknown_type_is_one_fault():
     text = GOOD.replace('type = "eql"', 'type = "magic"').replace('language = "eql"', 'language = "vql"')
     [fault] = faults(text)
