@@ -48,6 +48,8 @@ class Repeated:
 Tree = Characters | Joined | Choice | Repeated
 _ANY = Characters(((0, _LAST),))
 _EMPTY = Joined(())
+# RE2 loses the capital of [Kk] and [Ss] beside a class with the Kelvin sign or the long s (U+212A, U+017F).
+_MISREAD = (((75, 75), (107, 107)), ((83, 83), (115, 115)))
 
 
 def parse(pattern: str, *, insensitive: bool = False) -> Tree:
@@ -198,7 +200,7 @@ class _Reader:
         return None
 
     def _literal(self, character: str) -> Characters:
-        return Characters(tuple(self._cases(character)))
+        return Characters(tuple(sorted(self._cases(character))))
 
     def _cases(self, character: str) -> list[tuple[int, int]]:
         code = ord(character)
@@ -358,6 +360,8 @@ def re2(tree: Tree) -> str:
         case Characters(ranges):
             if not ranges:
                 return r"[^\x{0}-\x{10FFFF}]"
+            if ranges in _MISREAD:
+                return "(?:" + "|".join(rf"\x{{{low:X}}}" for low, _ in ranges) + ")"
             return "[" + "".join(rf"\x{{{low:X}}}-\x{{{high:X}}}" for low, high in ranges) + "]"
         case Joined(parts):
             return "".join(map(re2, parts))
