@@ -13,12 +13,13 @@ from detections.rule_files.reading import load_json_rule, load_rule_text
 
 OVERLAY = ".guide.toml"
 SUFFIXES = (".toml", ".ndjson")
-ARCHIVES = (".tar.gz", ".tgz", ".tar")
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 UNREADABLE = (OSError, tarfile.TarError, EOFError, zlib.error)
 # What the lines of an export that are no rules have; rules may have it too.
 _NO_RULES = ('"exported_', '"list_id"', '"attributes"')
 OVER_LINES = ("JSON over several lines.", "Write one rule a line (jq -c .).")
 # A published rule has at most some 60 kB; an export of all of them some 20 MB.
+_HEAD = 8192
 LARGEST_RULE = 2_000_000
 LARGEST_EXPORT = 200_000_000
 
@@ -56,7 +57,7 @@ def load_rules(paths: Iterable[Path]) -> Loaded:
                 is_empty = False
                 collection.load(source)
         except UNREADABLE as error:
-            collection.refuse(str(path), f"can't be read: {error}.", "Check the path and the file.")
+            collection.refuse(str(path), f"can't be read: {why(error)}.", "Check the path and the file.")
         else:
             if is_empty:
                 kinds = ", ".join(SUFFIXES + ARCHIVES)
@@ -124,6 +125,10 @@ def _readers(source: Source, skipped: list[RuleFault]) -> Iterator[_Reader]:
     if source.path.endswith(".toml"):
         yield _Reader(source)
         return
+    if b"\0" in source.content[:_HEAD] or source.content.startswith(b"PK\x03\x04"):
+        kinds = ", ".join(SUFFIXES + ARCHIVES)
+        remedy = f"Rule files end in {kinds}; unpack any other archive first."
+        raise RuleFileError([RuleFault(Location(source.path), "no text, so no rule file.", remedy)])
     # Not splitlines: JSON text may hold U+2028, which is no end of a line here.
     lines = source.content.decode("utf-8-sig", errors="replace").split("\n")
     if lines[0].strip() in ("{", "["):
@@ -207,7 +212,13 @@ def _of_archive_within(path: Path) -> Iterator[Source]:
     try:
         yield from _of_archive(path)
     except UNREADABLE as error:
-        yield Source(str(path), problem=f"can't be read: {error}.")
+        yield Source(str(path), problem=f"can't be read: {why(error)}.")
+
+
+def why(error: Exception) -> str:
+    """Why a file can't be read. What is no archive is told in a line for each way of packing."""
+    text = str(error)
+    return "it is no tar archive" if text.startswith("file could not be opened successfully") else text
 
 
 def _of_archive(path: Path) -> Iterator[Source]:

@@ -3,6 +3,8 @@
 import json
 import tarfile
 
+import pytest
+
 from detections.rule_files import load_rules
 from tests.detections.rule_files.test_reading import GOOD
 from tests.shared import shared
@@ -113,6 +115,30 @@ def test_a_torn_archive_is_an_error(tmp_path):
     (tmp_path / "torn.tar.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
     (error,) = load_rules([tmp_path / "torn.tar.gz"]).errors
     assert "can't be read" in str(error)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+def test_tar_archives_are_read_however_they_are_packed(tmp_path, packing):
+    (tmp_path / "good.toml").write_text(GOOD)
+    path = tmp_path / f"rules.tar.{packing}"
+    with tarfile.open(path, f"w:{packing}") as archive:
+        archive.add(tmp_path / "good.toml", "good.toml")
+    assert [rule.rule_id for rule in load_rules([path]).rules] == ["r-1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("rules.zip", b"PK\x03\x04\n\n", "no text, so no rule file."),
+        ("rules.bin", b"\x7fELF\0\n\n", "no text, so no rule file."),
+        ("rules.tgz", b"hello", "can't be read: it is no tar archive. Check"),
+    ],
+)
+def test_what_is_no_rule_file_at_all_is_one_fault(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    [error] = load_rules([tmp_path / name]).errors
+    [fault] = error.faults
+    assert reason in str(fault)
 
 
 def test_text_that_is_not_utf8_is_placed(tmp_path):
