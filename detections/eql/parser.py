@@ -31,6 +31,7 @@ from detections.eql.ast import (
     Stage,
     depth,
 )
+from detections.eql.caseless import SUFFIX, without_caseless
 from detections.eql.cursor import ORDERS, Cursor
 from detections.eql.lexer import KEYWORDS, Token, TokenKind
 
@@ -239,7 +240,7 @@ class _Parser(Cursor):
         condition = self.condition()
         if depth(condition) > _DEEPEST:
             raise self.fault(f"more than {_DEEPEST} levels of operators", condition.at)
-        return condition
+        return without_caseless(condition) if SUFFIX in self.text else condition
 
     def condition(self) -> Expression:
         """`a or b`, the loosest binding."""

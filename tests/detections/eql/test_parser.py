@@ -58,6 +58,19 @@ def equal(left: FieldRef, value: object) -> Comparison:
         ("a in~ (1)", Membership(A, (ONE,), True)),
         ("startsWith~(a, b)", Call("startsWith", (A, B), True)),
         ("?a.b == null", Comparison(FieldRef("a.b", True), Order.EQUAL, Literal(None))),
+        ('a.caseless == "x*"', Membership(A, (Literal("x*"),), True)),
+        (
+            'a.caseless != "x" or not ?a.caseless in ("x")',
+            Or(
+                (
+                    Not(Membership(A, (Literal("x"),), True)),
+                    Not(Membership(FieldRef("a", True), (Literal("x"),), True)),
+                )
+            ),
+        ),
+        ('a.caseless like "x*"', Pattern(A, Dialect.WILDCARD, (Literal("x*"),), True, "like")),
+        ("a.caseless == null", equal(A, None)),
+        ('a.caseless > "x"', Comparison(FieldRef("a.caseless"), Order.GREATER, Literal("x"))),
         ("source.as.number == 1", equal(FieldRef("source.as.number"), 1)),
         ("process.in.by == 1", equal(FieldRef("process.in.by"), 1)),
         ("`my-field`.`x y` == 1", equal(FieldRef("my-field.x y"), 1)),

@@ -205,3 +205,16 @@ def test_all_published_rules_mean_something_here() -> None:
             for stage in query.stages:
                 fragment = compile_sql(stage.condition, columns)
                 assert fragment.sql.count("?") == len(fragment.params) or "regexp" in fragment.sql
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('?nope.caseless == "x"', FALSE),
+        ('not ?nope.caseless == "x"', TRUE),
+        ('not ?nope.caseless : "x"', FALSE),
+        ("?nope.caseless == null", TRUE),
+    ],
+)
+def test_an_unknown_caseless_field_folds_as_the_field_itself(text: str, expected: Literal) -> None:
+    assert folded(text) == expected
