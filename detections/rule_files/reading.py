@@ -45,7 +45,7 @@ def load_rule_text(text: str, path: str, *, overlay: str = "", overlay_path: str
     root = Table(values, TomlPositions(text, path))
     rule = root.table("rule")
     _refuse_strangers(root, rule)
-    return _rule_file(rule, _transforms(root), text, path, overlay=overlay, overlay_path=overlay_path)
+    return _rule_file(rule, _transforms(root, text), text, path, overlay=overlay, overlay_path=overlay_path)
 
 
 def _refuse_strangers(root: Table, rule: Table) -> None:
@@ -144,7 +144,7 @@ def _rule_file(
         replaces=_replaces(overlay, overlay_path, table.faults),
         sha256=hashlib.sha256(f"{text}\0{overlay}".encode()).hexdigest(),
     )
-    table.refuse_unstorable()
+    table.refuse_unstorable(text)
     if table.faults:
         raise RuleFileError(in_order(table.faults))
     return rule
@@ -201,9 +201,9 @@ def _check_eql(table: Table, query: str) -> None:
         )
 
 
-def _transforms(root: Table) -> tuple[dict[str, Any], ...]:
+def _transforms(root: Table, text: str) -> tuple[dict[str, Any], ...]:
     table = root.table("transform")
-    table.refuse_unstorable()
+    table.refuse_unstorable(text)
     return tuple({"provider": sort, **entry.values} for sort in TRANSFORMS for entry in table.tables(sort))
 
 
@@ -218,5 +218,5 @@ def _replaces(overlay: str, path: str, faults: list[RuleFault]) -> tuple[str, ..
         return ()
     positions: Positions = TomlPositions(overlay, path)
     table = Table(values, positions, (), faults)
-    table.refuse_unstorable()
+    table.refuse_unstorable(overlay)
     return table.texts("applies_to")

@@ -11,6 +11,7 @@ from detections.errors import RuleFault
 from detections.rule_files.positions import Key, Positions
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNSTORABLE_ESCAPE = re.compile(r"\\(?:u0000|U00000000|u[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _DATE_MATH = re.compile(r"now(?:([+-]\d{1,6})([smhdw]))?(?:/([smhdw]))?")
@@ -133,8 +134,13 @@ class Table:
             value = {}
         return Table(value, self.positions, (*self.keys, key), self.faults)
 
-    def refuse_unstorable(self) -> None:
-        """A fault for each key whose value holds a character that no database keeps."""
+    def refuse_unstorable(self, source: str) -> None:
+        """A fault for each key whose value holds a character that no database keeps.
+
+        source: the text that the values were read from, in which only an escape can stand for one.
+        """
+        if _UNSTORABLE_ESCAPE.search(source) is None:
+            return
         for key, value in self.values.items():
             if any(map(_UNSTORABLE.search, _texts_in((key, value)))):
                 self.fault(key, "holds a NUL or half of a surrogate pair.", "Take that character out.")
