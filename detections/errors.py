@@ -33,10 +33,12 @@ class EqlError(CasewrightError):
         super().__init__(message)
 
     def __str__(self) -> str:
-        lines = self.text.splitlines()
+        # Not splitlines: a line ends where the lexer says it does. A tab is as wide as the caret counts it.
+        lines = self.text.split("\n")
         shown = f"line {self.line}, column {self.column}: {self.message}"
-        if 0 < self.line <= len(lines):
-            shown += f"\n    {lines[self.line - 1]}\n    {' ' * (self.column - 1)}^"
+        if self.text and 0 < self.line <= len(lines):
+            line = lines[self.line - 1].rstrip("\r").replace("\t", " ")
+            shown += f"\n    {line}\n    {' ' * (self.column - 1)}^"
         return f"{shown}\n{self.hint}" if self.hint else shown
 
 

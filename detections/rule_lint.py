@@ -155,7 +155,7 @@ def _findings(
     try:
         query = parsed_query(version.query)
     except EqlError as error:
-        yield Finding(rule, Level.PROBLEM, "query", f"The query can't be read: {error}")
+        yield Finding(rule, Level.PROBLEM, "query", f"The query can't be read: {_told(error)}")
         return
     yield from _of_fields(rule, version, query, known, seen)
     yield from _of_time(rule, query)
@@ -183,7 +183,7 @@ def _of_fields(
                 f"Not applicable here: field {error.field}. It is neither declared nor seen.",
             )
         else:
-            yield Finding(rule, Level.PROBLEM, "query", f"The query can't mean anything here: {error}")
+            yield Finding(rule, Level.PROBLEM, "query", f"The query can't mean anything here: {_told(error)}")
         return
     unseen = sorted(name for name, is_optional in fields_used(query) if not is_optional and name not in seen)
     if seen and unseen:
@@ -307,3 +307,8 @@ def _is_sysmon_user(node: Expression) -> bool:
     if not isinstance(node, Literal) or not isinstance(node.value, str):
         return False
     return fnmatchcase(SYSMON_USER.lower(), node.value.lower().replace("[", "[[]"))
+
+
+def _told(error: EqlError) -> str:
+    """A fault in one sentence: tables and pages have no room for a caret."""
+    return " ".join([f"line {error.line}, column {error.column}: {error.message}.", error.hint]).strip()

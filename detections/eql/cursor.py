@@ -74,7 +74,9 @@ class Cursor:
             return f"Keywords are lower case: {_WRITTEN_FOR[token.text]}."
         return {
             "=": "Use == instead of =.",
-            "[": "Array elements can't be addressed; a condition looks at every element anyway.",
+            "is": "Write `== null` or `!= null`.",
+            "fork": "`fork` does not exist in Elasticsearch's EQL.",
+            "as": "`as` does not exist in Elasticsearch's EQL.",
             "-": "A field name with other characters than letters, digits, _ and . goes in `backticks`.",
         }.get(token.text, "")
 
@@ -83,4 +85,5 @@ class Cursor:
             return "`child of`, `descendant of` and `event of` do not exist in Elasticsearch's EQL."
         if self.token.text in ORDERS:
             return "Comparisons do not chain: write `a < b and b < c`."
-        return ""
+        before = self._tokens[self._index - 1].text if self._index else ""
+        return f"Keywords are lower case: {_WRITTEN_FOR[before]}." if before in _WRITTEN_FOR else ""

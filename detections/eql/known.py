@@ -44,6 +44,7 @@ FAMILIES = (
             "process.entry_leader",
             "process.session_leader",
             "process.thread",
+            "process.parent.thread",
             "registry",
             "Target.process",
             "Target.process.thread",

@@ -52,7 +52,8 @@ KEYWORDS = frozenset(
 )
 _SCANNER = re.compile(
     r"""
-      (?P<space>   \s+ | //[^\r\n]* | /\*.*?\*/ )
+      (?P<space>   \s+ | //[^\r\n]* )
+    | (?P<comment> /\* )
     | (?P<raw>     \"{3} [^\r\n]*? \"{3} \"{0,2} )
     | (?P<string>  "(?!"") (?: \\[^\r\n] | [^"\\\r\n] )* " )
     | (?P<name>    ` (?: `` | [^`\r\n] )* ` )
@@ -63,16 +64,19 @@ _SCANNER = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_COMMENT_MARK = re.compile(r"/\*|\*/")
 _ESCAPE = re.compile(r"\\(u\{([0-9A-Fa-f]{2,8})\}|.)", re.DOTALL)
 _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
 _HINTS = {
     '"': 'A string ends on the line where it starts; double quotes inside are written \\".',
     "'": 'Strings go in double quotes: "text".',
+    **dict.fromkeys("\u201c\u201d\u201e\u2018\u2019", 'Strings go in straight double quotes: "text".'),
     "`": "A quoted name ends with ` on the same line.",
     "/": "A comment that starts with /* ends with */.",
     "&": "Write `and`.",
     "!": "Write `not`, `!=`, or `![` for a missing event.",
     ";": "One query has no closing semicolon.",
+    "$": "Variables such as $entry exist in Elastic Endpoint's own dialect only.",
 }
 _ESCAPED_END = (
     'In \\" the quote belongs to the text and ends nothing. A backslash at the end is written \\\\; '
@@ -98,10 +102,12 @@ def tokens(text: str) -> list[Token]:
         match = _SCANNER.match(text, offset)
         if match is None:
             raise _unreadable(text, offset)
-        if match.lastgroup == "space":
-            breaks = match[0].count("\n")
+        end = match.end()
+        if match.lastgroup == "space" or match.lastgroup == "comment":
+            end = end if match.lastgroup == "space" else _comment_end(text, offset)
+            breaks = text.count("\n", offset, end)
             if breaks:
-                line, line_start = line + breaks, match.start() + match[0].rfind("\n") + 1
+                line, line_start = line + breaks, text.rfind("\n", offset, end) + 1
         else:
             at = Position(line, offset - line_start + 1)
             sort = _AS_WRITTEN.get(match.lastgroup or "")
@@ -109,9 +115,36 @@ def tokens(text: str) -> list[Token]:
                 found.append(_token(text, match, at))
             else:
                 found.append(Token(sort, match[0], match[0], at, offset))
-        offset = match.end()
-    end = Position(line, offset - line_start + 1)
-    return [*found, Token(TokenKind.END, "", "", end, offset)]
+        offset = end
+    at = Position(line, offset - line_start + 1)
+    return [*found, Token(TokenKind.END, "", "", at, offset)]
+
+
+def _comment_end(text: str, start: int) -> int:
+    """Where a comment ends, in which comments nest.
+
+    One that opens another for good, as `/* see /tmp/* */` does, Elasticsearch reads to the last `*/` of the
+    query, conditions and all. Where that is not this comment's own end, it is refused.
+    """
+    depth, ends = 0, []
+    for mark in _COMMENT_MARK.finditer(text, start):
+        if mark[0] == "/*":
+            depth += 1
+            continue
+        depth -= 1
+        ends.append(mark.end())
+        if depth == 0:
+            return mark.end()
+    if not ends:
+        raise _unreadable(text, start)
+    if len(ends) > 1:
+        raise _fault_at(
+            text,
+            start,
+            "this comment opens another one that does not end",
+            "Elasticsearch would skip all up to the last */ of the query. Take the inner /* out.",
+        )
+    return ends[0]
 
 
 def _token(text: str, match: re.Match[str], at: Position) -> Token:
@@ -147,21 +180,23 @@ def _unescaped(text: str, match: re.Match[str]) -> str:
 
 
 def _bad_escape(text: str, offset: int, written: str) -> EqlSyntaxError:
-    at = locate(text, offset)
-    return EqlSyntaxError(
-        f"{written} is no escape sequence",
-        text=text,
-        line=at.line,
-        column=at.column,
-        hint='A backslash is written \\\\; or put the string in """three quotes""".',
-    )
+    hint = 'A backslash is written \\\\; or put the string in """three quotes""".'
+    return _fault_at(text, offset, f"{written} is no escape sequence", hint)
 
 
 def _unreadable(text: str, offset: int) -> EqlSyntaxError:
-    at, character = locate(text, offset), text[offset]
+    character = text[offset]
     what = "this string does not end" if character == '"' else f"{character!r} can't stand here"
-    hint = _HINTS.get(character, "")
+    if text.startswith("/*", offset):
+        what = "this comment does not end"
+    hint = "A field name with other letters goes in `backticks`." if character.isalpha() else ""
+    hint = _HINTS.get(character, hint)
     if character == '"' and '\\"' in text[offset:].splitlines()[0]:
         # It looks as if it ended, as "C:\Temp\" does.
         hint = _ESCAPED_END
+    return _fault_at(text, offset, what, hint)
+
+
+def _fault_at(text: str, offset: int, what: str, hint: str) -> EqlSyntaxError:
+    at = locate(text, offset)
     return EqlSyntaxError(what, text=text, line=at.line, column=at.column, hint=hint)

@@ -6,6 +6,8 @@ from typing import Any
 from detections.eql.fields import FieldType
 from detections.eql.values import address_range, boolean_of, moment_range, number_of, text_of, version_key
 
+_HUGE = 2.0**126  # what DuckDB's widest integer holds
+
 EXAMPLES = {
     FieldType.LONG: "a number",
     FieldType.DOUBLE: "a number",
@@ -36,8 +38,16 @@ def span_of(value: Any, type_: FieldType) -> Span | None:
 
 
 def _single(value: Any, type_: FieldType) -> Any:
-    if type_ in (FieldType.LONG, FieldType.DOUBLE):
+    if type_ is FieldType.LONG:
+        return _exact(number_of(value))
+    if type_ is FieldType.DOUBLE:
         return number_of(value)
     if type_ is FieldType.BOOLEAN:
         return boolean_of(value)
     return version_key(text_of(value)) if type_ is FieldType.VERSION else text_of(value)
+
+
+def _exact(number: float | None) -> float | None:
+    """A whole number as an integer, since a database compares integers with doubles inexactly."""
+    is_whole = isinstance(number, float) and number.is_integer() and abs(number) < _HUGE
+    return int(number) if is_whole and number is not None else number

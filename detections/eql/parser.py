@@ -31,6 +31,7 @@ from detections.eql.ast import (
     Stage,
     depth,
 )
+from detections.eql.caseless import SUFFIX, without_caseless
 from detections.eql.cursor import ORDERS, Cursor
 from detections.eql.lexer import KEYWORDS, Token, TokenKind
 
@@ -145,8 +146,9 @@ class _Parser(Cursor):
         stages = []
         while self.sees("[", "!["):
             stages.append(self._stage(keys, plain=plain))
-        if not stages:
-            raise self.unexpected("expected a stage in brackets", "Write `[process where true]`.")
+        if not stages or self.sees("fork", "as"):
+            hint = "" if stages else "Write `[process where true]`."
+            raise self.unexpected("expected a stage in brackets", hint)
         return tuple(stages)
 
     def _stage(self, keys: tuple[FieldRef, ...], *, plain: bool) -> Stage:
@@ -211,10 +213,10 @@ class _Parser(Cursor):
             raise self.fault(f"{name} starts at 1", at)
         return count
 
-    def _whole(self, message: str) -> tuple[int, Position]:
+    def _whole(self, message: str, hint: str = "") -> tuple[int, Position]:
         token = self.token
         if not isinstance(token.value, int):
-            raise self.unexpected(message)
+            raise self.unexpected(message, hint)
         return int(self.advance().value), token.at
 
     def _pipes(self) -> tuple[Pipe, ...]:
@@ -226,7 +228,11 @@ class _Parser(Cursor):
                 what = "not supported" if kind.text in _UNSUPPORTED_PIPES else "unknown"
                 raise self.fault(f"pipe {kind.text!r} is {what}", kind.at, hint)
             self.advance()
-            pipes.append(Pipe(PipeKind(kind.text), self._whole("a pipe takes a whole number")[0]))
+            pipes.append(
+                Pipe(
+                    PipeKind(kind.text), self._whole("a pipe takes a whole number", "Write digits alone.")[0]
+                )
+            )
         return tuple(pipes)
 
     def whole_condition(self) -> Expression:
@@ -234,7 +240,7 @@ class _Parser(Cursor):
         condition = self.condition()
         if depth(condition) > _DEEPEST:
             raise self.fault(f"more than {_DEEPEST} levels of operators", condition.at)
-        return condition
+        return without_caseless(condition) if SUFFIX in self.text else condition
 
     def condition(self) -> Expression:
         """`a or b`, the loosest binding."""
@@ -364,7 +370,8 @@ class _Parser(Cursor):
         while self.take("."):
             parts.append(self._part())
         if self.sees("[") and self.following.kind is TokenKind.NUMBER:
-            raise self.unexpected("expected an operator")
+            hint = "Array elements can't be addressed; a condition looks at every element anyway."
+            raise self.unexpected("expected an operator", hint)
         return FieldRef(".".join(parts), optional, at=at)
 
     def _part(self) -> str:

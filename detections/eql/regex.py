@@ -5,6 +5,7 @@ Patterns are anchored and `^` and `$` are ordinary characters. Of the optional o
 Ignoring case folds ASCII letters that stand alone, not ranges of a class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _LAST = 0x10FFFF
@@ -46,6 +47,9 @@ class Repeated:
 
 Tree = Characters | Joined | Choice | Repeated
 _ANY = Characters(((0, _LAST),))
+_EMPTY = Joined(())
+# RE2 loses the capital of [Kk] and [Ss] beside a class with the Kelvin sign or the long s (U+212A, U+017F).
+_MISREAD = (((75, 75), (107, 107)), ((83, 83), (115, 115)))
 
 
 def parse(pattern: str, *, insensitive: bool = False) -> Tree:
@@ -100,6 +104,9 @@ class _Reader:
         while self._peek() == "|":
             self.at += 1
             options.append(self._joined())
+        # Lucene takes the | or ) beside it for a character, which nobody means.
+        if len(options) > 1 and _EMPTY in options:
+            raise self._fault("an alternative is empty; write (a|b)? for a or b or nothing")
         self.depth -= 1
         return options[0] if len(options) == 1 else Choice(tuple(options))
 
@@ -180,13 +187,20 @@ class _Reader:
 
     def _escaped(self) -> Tree:
         character = self._take()
+        ranges = self._named_class(character)
+        return self._literal(character) if ranges is None else Characters(tuple(ranges))
+
+    def _named_class(self, character: str) -> Sequence[tuple[int, int]] | None:
+        """What an escaped letter stands for, None where it is no letter and stands for itself."""
         ranges = _CLASSES.get(character.lower())
-        if ranges is None:
-            return self._literal(character)
-        return Characters(_inverted(ranges) if character.isupper() else tuple(ranges))
+        if ranges is not None:
+            return _inverted(ranges) if character.isupper() else ranges
+        if character.isascii() and character.isalpha():
+            raise self._fault(rf"\{character} is no class; there are \d \s \w and \D \S \W")
+        return None
 
     def _literal(self, character: str) -> Characters:
-        return Characters(tuple(self._cases(character)))
+        return Characters(tuple(sorted(self._cases(character))))
 
     def _cases(self, character: str) -> list[tuple[int, int]]:
         code = ord(character)
@@ -209,8 +223,8 @@ class _Reader:
         character = self._take()
         if character == "\\":
             character = self._take()
-            if (ranges := _CLASSES.get(character.lower())) is not None:
-                return list(_inverted(ranges)) if character.isupper() else ranges
+            if (ranges := self._named_class(character)) is not None:
+                return list(ranges)
         if self._peek() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
             self.at += 1
             last = self._take()
@@ -346,6 +360,8 @@ def re2(tree: Tree) -> str:
         case Characters(ranges):
             if not ranges:
                 return r"[^\x{0}-\x{10FFFF}]"
+            if ranges in _MISREAD:
+                return "(?:" + "|".join(rf"\x{{{low:X}}}" for low, _ in ranges) + ")"
             return "[" + "".join(rf"\x{{{low:X}}}-\x{{{high:X}}}" for low, high in ranges) + "]"
         case Joined(parts):
             return "".join(map(re2, parts))

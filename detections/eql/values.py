@@ -90,7 +90,7 @@ def address_of(value: Any) -> str | None:
 
 
 def version_of(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return text_of(value)
 
 
 def moment_of(value: Any) -> int | None:

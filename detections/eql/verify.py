@@ -159,9 +159,7 @@ class _Checker:
     def _call(self, node: Call) -> Expression:
         function = find_function(node.name)
         if function is None:
-            near = get_close_matches(node.name.lower(), FUNCTIONS, n=1)
-            hint = f"Did you mean {FUNCTIONS[near[0]].name}?" if near else ""
-            raise self.fault(f"unknown function [{node.name}]", node.at, hint)
+            raise self.fault(f"unknown function [{node.name}]", node.at, _near(node.name.lower()))
         if node.insensitive and not function.folds:
             raise self.fault(f"{function.name} has no case-insensitive form ~", node.at)
         if not function.accepts(len(node.arguments)):
@@ -279,6 +277,24 @@ _CONVERTED: dict[FieldType, Callable[[object], str | int | float | bool | None]]
     FieldType.DOUBLE: number_of,
     FieldType.BOOLEAN: boolean_of,
 }
+
+
+# Functions of Endgame's and of Elastic Endpoint's EQL, and what says the same here.
+_LOOKS = "A condition looks at every element anyway: write `field == value`."
+_ELSEWHERE = {
+    "wildcard": 'Write `field : "pattern"` or `field like "pattern"`.',
+    "match": 'Write `field regex "pattern"`.',
+    "matchlite": 'Write `field regex "pattern"`.',
+    "arraycontains": _LOOKS,
+    "arraysearch": _LOOKS,
+    "_arraysearch": _LOOKS,
+}
+
+
+def _near(name: str) -> str:
+    """A hint for a function that does not exist, by its name in lower case."""
+    near = get_close_matches(name, FUNCTIONS, n=1)
+    return _ELSEWHERE.get(name) or (f"Did you mean {FUNCTIONS[near[0]].name}?" if near else "")
 
 
 def _family(type_: FieldType) -> str:

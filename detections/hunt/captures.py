@@ -1,5 +1,6 @@
 """Hunt through capture files: one universe a file, or one for all of them together."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,19 +86,19 @@ class Hunt:
         Raises nothing for what is wrong with a file, a record or a rule: the summary says it.
         """
         files = self._files(paths)
-        self._bytes_total = sum(one.path.stat().st_size for one in files)
+        self._bytes_total = sum(map(_size, files))
         for group in [files] if self.together else [[one] for one in files]:
             yield from self._universe(group)
 
     def _files(self, paths: Sequence[Path]) -> list[CaptureFile]:
-        found: dict[Path, CaptureFile] = {}
+        found: dict[str, CaptureFile] = {}
         for path in paths:
             try:
                 for capture in captures_in([path]):
                     label = capture.relative_to(path).as_posix() if path.is_dir() else path.name
-                    found.setdefault(capture.resolve(), CaptureFile(capture, label))
+                    found.setdefault(os.path.realpath(capture), CaptureFile(capture, label))
             except (SourceError, OSError) as error:
-                self.summary.unreadable[str(path)] = str(error)
+                self.summary.unreadable[str(path)] = _reason(error, path)
         self.summary.files = len(found)
         return list(found.values())
 
@@ -126,21 +127,26 @@ class Hunt:
 
     def _events(self, file: CaptureFile) -> Iterator[MappedEvent]:
         """The good records of a file; what is bad about it is counted."""
-        summary = self.summary
+        summary, bad = self.summary, self.summary.bad
+        is_good = False
         try:
             capture = open_capture(file.path)
             for number, item in enumerate(capture):
                 if isinstance(item, RecordError):
                     self._bad(file, item)
                 else:
+                    is_good = True
                     yield item
                 if number % 1_000 == 0:
                     self._tell(file, capture)
             self._tell(file, capture)
             self._bytes_before += capture.size
         except (SourceError, OSError) as error:
-            place = f" ({error.position})" if isinstance(error, SourceError) and error.position else ""
-            summary.unreadable[file.label] = f"{error}{place}"
+            summary.unreadable[file.label] = _reason(error, file.path)
+        else:
+            # "No matches" would be said of a file of which nothing was searched.
+            if not is_good and summary.bad > bad:
+                summary.unreadable[file.label] = "None of its records could be read."
 
     def _bad(self, file: CaptureFile, error: RecordError) -> None:
         self.summary.bad += 1
@@ -182,3 +188,17 @@ class Hunt:
         for rule_id, name in planned.inapplicable.items():
             counts = summary.inapplicable.setdefault(rule_id, {})
             counts[name] = counts.get(name, 0) + 1
+
+
+def _size(file: CaptureFile) -> int:
+    """Its bytes; nothing for a link that leads nowhere, which is told when it is opened."""
+    try:
+        return file.path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What is wrong and where, without the path, which stands before it."""
+    place = f" ({error.position})" if isinstance(error, SourceError) and error.position else ""
+    return f"{str(error).removeprefix(f'{path}: ')}{place}"

@@ -256,7 +256,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_it_is(value: Any) -> Any:
-    return None if isinstance(value, bool | float) else value
+    return None if _as(FieldType.DATE, value) is None else value
 
 
 def _fitting(kind: FieldType) -> Callable[[Any], Any]:

@@ -28,6 +28,7 @@ _MANY_ZEROS, _DIGITS_AS_ZEROS, _OPENING = b"0" * 19, bytes.maketrans(b"012345678
 _TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)
 _EVENT_TIMES = ("created", "start", "end", "ingested")
 _TIMES = ("@timestamp", *(f"event.{name}" for name in _EVENT_TIMES))
+_WHOLE_ANSWER = "The line is a whole answer of a search; write one hit a line (jq -c '.hits.hits[]')."
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -206,7 +207,9 @@ def _check_times(document: Document) -> None:
     if _has_plain_times(document):
         return
     if ecs.get(document, "@timestamp") is None:
-        raise RecordError("The document has no @timestamp.")
+        hits = document.get("hits")
+        is_answer = isinstance(hits, dict) and "hits" in hits
+        raise RecordError(_WHOLE_ANSWER if is_answer else "The document has no @timestamp.")
     for field in _TIMES:
         for value in ecs.values(document, field):
             if not isinstance(value, str):

@@ -22,8 +22,19 @@ _LINE_OF_JSON = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\{", re.MULTILINE)
 _JSON_OVER_LINES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{[ \t]*\r?\n\s*"')
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it first"),
+    (b"\xfd7zXZ\0", "packed with xz; unpack it first"),
+    (b"BZh", "packed with bzip2; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"\x1f\x8b", "packed twice with gzip; unpack it once"),
+    (b"PAR1", "a Parquet file; write one document a line"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\xff\xfe\0\0", "UTF-32 text; save it as UTF-8"),
     (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
+    (b"{\0", "UTF-16 text; save it as UTF-8"),
+    (b"\0{", "UTF-16 text; save it as UTF-8"),
     (b"MZ", "a Windows program"),
     (b"regf", "a registry hive"),
     (b"LfLe", "an event log of Windows XP or 2003, which is not supported"),
@@ -31,6 +42,9 @@ _OTHER_FORMATS = (
     (b"<", "XML; export the log as .evtx instead"),
 )
 
+
+# Where a tar archive says that it is one.
+_TAR = slice(257, 262)
 
 # Asking the system for the position takes as long as parsing a record.
 _TOLD_EVERY = 100
@@ -80,8 +94,11 @@ class Capture:
 
 def open_capture(path: Path) -> Capture:
     """A capture file, to be iterated. Raises SourceError if there is no such file."""
+    if path.is_dir():
+        raise SourceError(f"{path}: the folder can't be listed.")
     if not path.is_file():
-        raise SourceError(f"{path}: there is no such file.")
+        what = "it is no file" if path.exists() else "there is no such file"
+        raise SourceError(f"{path}: {what}.")
     return Capture(path)
 
 
@@ -89,7 +106,8 @@ def captures_in(paths: Iterable[Path]) -> list[Path]:
     """The capture files among files and folders, each once, in order of their names.
 
     A file that is named is taken whatever its name; in a folder, those that end in one of SUFFIXES (also
-    with .gz). Raises SourceError for a path that does not exist or a folder without captures.
+    with .gz). Links to folders are not followed. Raises SourceError for a path that does not exist or a
+    folder without captures.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -106,10 +124,17 @@ def captures_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def _captures_below(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
+    """A folder that can't be listed comes itself, so that whoever opens it says that it was not searched."""
+    unlisted: list[Path] = []
+
+    def take(error: OSError) -> None:
+        unlisted.append(Path(error.filename))
+
+    for parent, _, names in os.walk(folder, onerror=take):
         for name in names:
             if name.lower().removesuffix(".gz").endswith(SUFFIXES):
                 yield Path(parent, name)
+    yield from unlisted
 
 
 def _opened(file: io.BufferedReader) -> io.BufferedReader:
@@ -137,6 +162,8 @@ def _kind(head: bytes) -> Literal["evtx", "ndjson"]:
     for start, meaning in _OTHER_FORMATS:
         if text.startswith(start):
             raise SourceError(f"The file is neither EVTX nor NDJSON but {meaning}.", position="byte 0")
+    if head[_TAR] == b"ustar":
+        raise SourceError("The file is a tar archive; unpack it first.", position="byte 0")
     if _JSON_OVER_LINES.match(head):
         raise SourceError(
             "The file is JSON over several lines; write one document a line (jq -c .).", position="line 1"

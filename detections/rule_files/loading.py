@@ -1,5 +1,6 @@
 """Rules of files, folders and archives. One bad file never stops the others."""
 
+import json
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,9 +13,13 @@ from detections.rule_files.reading import load_json_rule, load_rule_text
 
 OVERLAY = ".guide.toml"
 SUFFIXES = (".toml", ".ndjson")
-ARCHIVES = (".tar.gz", ".tgz", ".tar")
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 UNREADABLE = (OSError, tarfile.TarError, EOFError, zlib.error)
+# What the lines of an export that are no rules have; rules may have it too.
+_NO_RULES = ('"exported_', '"list_id"', '"attributes"')
+OVER_LINES = ("JSON over several lines.", "Write one rule a line (jq -c .).")
 # A published rule has at most some 60 kB; an export of all of them some 20 MB.
+_HEAD = 8192
 LARGEST_RULE = 2_000_000
 LARGEST_EXPORT = 200_000_000
 
@@ -52,7 +57,7 @@ def load_rules(paths: Iterable[Path]) -> Loaded:
                 is_empty = False
                 collection.load(source)
         except UNREADABLE as error:
-            collection.refuse(str(path), f"can't be read: {error}.", "Check the path and the file.")
+            collection.refuse(str(path), f"can't be read: {why(error)}.", "Check the path and the file.")
         else:
             if is_empty:
                 kinds = ", ".join(SUFFIXES + ARCHIVES)
@@ -76,11 +81,17 @@ class _Collection:
         if source.problem:
             self.refuse(source.path, source.problem, "Check the file.")
             return
-        for read in _readers(source, self.skipped):
-            try:
-                self._add(read(), Location(source.path, read.number or None))
-            except RuleFileError as error:
-                self.errors.append(error)
+        try:
+            for read in _readers(source, self.skipped):
+                self._take(read)
+        except RuleFileError as error:
+            self.errors.append(error)
+
+    def _take(self, read: "_Reader") -> None:
+        try:
+            self._add(read(), Location(read.source.path, read.number or None))
+        except RuleFileError as error:
+            self.errors.append(error)
 
     def _add(self, rule: RuleFile, place: Location) -> None:
         first = self._by_id.setdefault(rule.rule_id, rule)
@@ -114,7 +125,15 @@ def _readers(source: Source, skipped: list[RuleFault]) -> Iterator[_Reader]:
     if source.path.endswith(".toml"):
         yield _Reader(source)
         return
-    for number, line in enumerate(source.content.decode(errors="replace").splitlines(), start=1):
+    if b"\0" in source.content[:_HEAD] or source.content.startswith(b"PK\x03\x04"):
+        kinds = ", ".join(SUFFIXES + ARCHIVES)
+        remedy = f"Rule files end in {kinds}; unpack any other archive first."
+        raise RuleFileError([RuleFault(Location(source.path), "no text, so no rule file.", remedy)])
+    # Not splitlines: JSON text may hold U+2028, which is no end of a line here.
+    lines = source.content.decode("utf-8-sig", errors="replace").split("\n")
+    if lines[0].strip() in ("{", "["):
+        raise RuleFileError([RuleFault(Location(source.path, 1), *OVER_LINES)])
+    for number, line in enumerate(lines, start=1):
         sort = _no_rule(line)
         if sort:
             skipped.append(RuleFault(Location(source.path, number), f"{sort}, left out."))
@@ -124,13 +143,19 @@ def _readers(source: Source, skipped: list[RuleFault]) -> Iterator[_Reader]:
 
 def _no_rule(line: str) -> str:
     """What a line of an export is when it is no rule; "" for a rule or a broken line."""
-    if '"rule_id"' in line:
+    if not any(mark in line for mark in _NO_RULES):
         return ""
-    if '"exported_count"' in line or '"exported_rules_count"' in line:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(values, dict) or "rule_id" in values:
+        return ""
+    if "exported_count" in values or "exported_rules_count" in values:
         return "the summary of the export"
-    if '"list_id"' in line:
+    if "list_id" in values:
         return "an exception list or item"
-    return "an action connector" if '"attributes"' in line and '"connector_type_id"' in line else ""
+    return "an action connector" if "attributes" in values and "connector_type_id" in line else ""
 
 
 def decoded(content: bytes, path: str) -> str:
@@ -187,7 +212,13 @@ def _of_archive_within(path: Path) -> Iterator[Source]:
     try:
         yield from _of_archive(path)
     except UNREADABLE as error:
-        yield Source(str(path), problem=f"can't be read: {error}.")
+        yield Source(str(path), problem=f"can't be read: {why(error)}.")
+
+
+def why(error: Exception) -> str:
+    """Why a file can't be read. What is no archive is told in a line for each way of packing."""
+    text = str(error)
+    return "it is no tar archive" if text.startswith("file could not be opened successfully") else text
 
 
 def _of_archive(path: Path) -> Iterator[Source]:

@@ -69,7 +69,8 @@ class TomlPositions:
 
     @cached_property
     def _places(self) -> dict[tuple[Key, ...], _Place]:
-        return self._scanned(self.text.splitlines())
+        # Not splitlines: U+2028 in a text of TOML ends no line.
+        return self._scanned(self.text.replace("\r\n", "\n").split("\n"))
 
     def location(self, *keys: Key) -> Location:
         for length in range(len(keys), 0, -1):

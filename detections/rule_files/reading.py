@@ -44,10 +44,25 @@ def load_rule_text(text: str, path: str, *, overlay: str = "", overlay_path: str
     values = toml_values(text, path)
     root = Table(values, TomlPositions(text, path))
     rule = root.table("rule")
-    if "rule" not in values:
-        root.fault("rule", "the table is missing.", "A rule file has [metadata], [rule] and [[rule.threat]].")
-        raise RuleFileError(root.faults)
-    return _rule_file(rule, _transforms(root), text, path, overlay=overlay, overlay_path=overlay_path)
+    _refuse_strangers(root, rule)
+    return _rule_file(rule, _transforms(root, text), text, path, overlay=overlay, overlay_path=overlay_path)
+
+
+def _refuse_strangers(root: Table, rule: Table) -> None:
+    """Raise RuleFileError for a file that is something else than a detection rule."""
+    if "rule" not in root.values:
+        is_hunt = "hunt" in root.values
+        sort = "a hunting query, no rule: the table is missing." if is_hunt else "the table is missing."
+        root.fault("rule", sort, "A rule file has [metadata], [rule] and [[rule.threat]].")
+    elif "os_list" in rule.values and "rule_id" not in rule.values:
+        rule.fault(
+            "os_list",
+            "a behaviour rule of Elastic Endpoint, which runs it by itself, in a dialect of its own.",
+            "To search with its query, give it type, language, rule_id, severity and risk_score.",
+        )
+        _check_eql(rule, rule.text("query"))
+    if root.faults:
+        raise RuleFileError(in_order(root.faults))
 
 
 def load_json_rule(text: str, path: str, line: int) -> RuleFile:
@@ -129,6 +144,7 @@ def _rule_file(
         replaces=_replaces(overlay, overlay_path, table.faults),
         sha256=hashlib.sha256(f"{text}\0{overlay}".encode()).hexdigest(),
     )
+    table.refuse_unstorable(text)
     if table.faults:
         raise RuleFileError(in_order(table.faults))
     return rule
@@ -166,7 +182,7 @@ def _query(table: Table, kind: RuleType) -> str:
     if kind is not RuleType.EQL:
         return query
     language = table.text("language", "eql")
-    if language != "eql":
+    if language != "eql" and table.values.get("type") == kind.value:
         table.fault("language", f"{language!r} does not fit type eql.", 'Write language = "eql".')
     if table.values.get("filters"):
         table.fault("filters", "are not supported: the rule would match too much.", "Put them in the query.")
@@ -185,8 +201,9 @@ def _check_eql(table: Table, query: str) -> None:
         )
 
 
-def _transforms(root: Table) -> tuple[dict[str, Any], ...]:
+def _transforms(root: Table, text: str) -> tuple[dict[str, Any], ...]:
     table = root.table("transform")
+    table.refuse_unstorable(text)
     return tuple({"provider": sort, **entry.values} for sort in TRANSFORMS for entry in table.tables(sort))
 
 
@@ -200,4 +217,6 @@ def _replaces(overlay: str, path: str, faults: list[RuleFault]) -> tuple[str, ..
         faults.extend(error.faults)
         return ()
     positions: Positions = TomlPositions(overlay, path)
-    return Table(values, positions, (), faults).texts("applies_to")
+    table = Table(values, positions, (), faults)
+    table.refuse_unstorable(overlay)
+    return table.texts("applies_to")

@@ -1,7 +1,7 @@
 """Read the typed values of a table and collect what is wrong, instead of stopping at the first fault."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -11,6 +11,8 @@ from detections.errors import RuleFault
 from detections.rule_files.positions import Key, Positions
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNSTORABLE_ESCAPE = re.compile(r"\\(?:u0000|U00000000|u[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _DATE_MATH = re.compile(r"now(?:([+-]\d{1,6})([smhdw]))?(?:/([smhdw]))?")
 
@@ -132,11 +134,33 @@ class Table:
             value = {}
         return Table(value, self.positions, (*self.keys, key), self.faults)
 
+    def refuse_unstorable(self, source: str) -> None:
+        """A fault for each key whose value holds a character that no database keeps.
+
+        source: the text that the values were read from, in which only an escape can stand for one.
+        """
+        if _UNSTORABLE_ESCAPE.search(source) is None:
+            return
+        for key, value in self.values.items():
+            if any(map(_UNSTORABLE.search, _texts_in((key, value)))):
+                self.fault(key, "holds a NUL or half of a surrogate pair.", "Take that character out.")
+
     def refuse_others(self, *known: str) -> None:
         """A fault for each key that means nothing here: a misspelt key must not be lost silently."""
         for key in self.values:
             if key not in known:
                 self.fault(key, "means nothing here.", f"Known keys: {', '.join(known)}.")
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.items():
+            yield from _texts_in(entry)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _sort(value: Any) -> str:

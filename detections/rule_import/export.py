@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detections.errors import Location, RuleFault, RuleFileError
+from detections.rule_files.loading import OVER_LINES
 from detections.rule_files.model import RuleFile
 from detections.rule_files.reading import load_json_rule
 
@@ -50,6 +51,9 @@ def read_export(content: bytes, path: str) -> Export:
     export = Export(path)
     # Not splitlines: JSON text may hold U+2028, which is no end of a line here.
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if lines[0].strip() in (b"{", b"["):
+        export.torn = RuleFault(Location(path, 1), *OVER_LINES)
+        return export
     last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
     totals: Counter[str] = Counter()
     has_summary = False

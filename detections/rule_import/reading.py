@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detections.errors import Location, RuleFault, RuleFileError
 from detections.rule_files import RuleFile, load_rule_text
-from detections.rule_files.loading import ARCHIVES, SUFFIXES, Source, decoded, sources_of
+from detections.rule_files.loading import ARCHIVES, SUFFIXES, Source, decoded, sources_of, why
 from detections.rule_import.comparison import same_content
 from detections.rule_import.export import (
     CONNECTOR,
@@ -70,7 +70,7 @@ def _read_path(path: Path, material: Material, base: Path | None) -> None:
     try:
         sources = list(sources_of(path))
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        message = f"can't be read: {error}. Nothing of it is imported."
+        message = f"can't be read: {why(error)}. Nothing of it is imported."
         material.refused.append(RuleFault(_place(path, base), message, "Check the path and the file."))
         return
     if not sources:

@@ -9,10 +9,15 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-# Blocks alone: what stands inside of them is kept as it was written.
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["inline", "text_join"])
-_RENDERER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block"])
+# Blocks alone: what stands inside of them is kept as it was written, definitions of links too.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+_PARSER.disable(["inline", "text_join", "reference"])
+# Deeper than the parser, so that it shows whatever that one read.
+_RENDERER = MarkdownIt("commonmark", {"html": False, "maxNesting": 40}).enable("table")
+_RENDERER.disable(["image", "html_block"])
 _LISTS = ("bullet_list", "ordered_list")
+_LINE_END = re.compile(r"\r\n?|\n")
+_MARKERS = re.compile(r"(?:(?:[-+*]|\d{1,9}[.)])(?:\s+|$))+")
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -49,7 +54,8 @@ class Block:
 
 def blocks(note: str) -> list[Block]:
     """The blocks of a note in order. Lists dissolve into their items; every other block keeps its source."""
-    lines = note.splitlines()
+    # As the parser counts them. Not splitlines: U+2028 and others end no line there.
+    lines = _LINE_END.split(note)
     return [block for node in SyntaxTreeNode(_PARSER.parse(note)).children for block in _blocks(node, lines)]
 
 
@@ -67,7 +73,12 @@ def _blocks(node: SyntaxTreeNode, lines: list[str]) -> Iterator[Block]:
 
 
 def _item(node: SyntaxTreeNode, lines: list[str]) -> Block:
-    line = (node.map or (0, 0))[0] + 1
+    start, end = node.map or (0, 0)
+    line = start + 1
+    if not node.children:
+        # An empty item, or one nested deeper than the parser goes.
+        text = " ".join(part.strip() for part in lines[start:end])
+        return Block("item", _MARKERS.sub("", text.strip(), count=1), line)
     below = [block for child in node.children for block in _blocks(child, lines)]
     if below and below[0].kind == "paragraph":
         return Block("item", below[0].text, line, children=tuple(below[1:]))

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from detections.actors import system
+from detections.hunt.lines import escaped, printable
 from detections.models import Rule
 from detections.rule_lint import Level, Report, lint
 
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         for kind, count in sorted(report.not_runnable.items()):
             self.stdout.write(f"Not looked at: {count} of type {kind}, which do not run here yet.")
         for note in report.notes:
-            self.stdout.write(f"Note: {note}")
+            self.stdout.write(printable(f"Note: {note}"))
 
 
 def _table(report: Report) -> Table:
@@ -61,8 +62,8 @@ def _table(report: Report) -> Table:
         style = {Level.PROBLEM: "red", Level.WARNING: "yellow"}.get(finding.level, "dim")
         table.add_row(
             f"[{style}]{finding.level.value}[/]",
-            escape(finding.rule.name),
+            escape(escaped(finding.rule.name)),
             finding.sort,
-            escape(finding.says),
+            escape(printable(finding.says)),
         )
     return table

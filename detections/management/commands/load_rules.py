@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from detections.actors import system
+from detections.hunt.lines import printable
 from detections.rule_loading import SHIPPED, LoadSummary, load_rules
 
 
@@ -39,11 +40,11 @@ class Command(BaseCommand):
 
     def _print(self, summary: LoadSummary) -> None:
         for error in summary.errors:
-            self.stderr.write(str(error))
+            self.stderr.write(printable(str(error)))
         for warning in summary.warnings:
-            self.stderr.write(f"Warning: {warning}")
+            self.stderr.write(printable(f"Warning: {warning}"))
         for fault in summary.skipped:
-            self.stdout.write(f"Left out: {fault}")
+            self.stdout.write(printable(f"Left out: {fault}"))
         self.stdout.write(
             f"{len(summary.new)} new, {len(summary.updated)} updated, {len(summary.unchanged)} unchanged, "
             f"{len(summary.enabled)} enabled."

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from detections.eql.fields import Field, FieldType
+from detections.eql.values import moment_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -139,13 +140,20 @@ def _spelling(value: str) -> str | None:
         address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(value)
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+        return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return None if address is None else str(address)
 
 
 def _date(value: Any) -> datetime | None:
-    found = moment(value)
+    if isinstance(value, str) and value[10:11] not in ("T", " "):
+        # Without a time of day: a date, or epoch milliseconds as text.
+        at = moment_of(value)
+        found = None if at is None else from_micros(at)
+    else:
+        found = moment(value)
     return None if found is None else naive(found)
 
 

@@ -203,6 +203,10 @@ documents = st.lists(
 @settings(max_examples=MOST, deadline=None, suppress_health_check=list(HealthCheck))
 @given(conditions, documents)
 @example('substring(concat(text, "a"), -3, size) : ("a")', [{"text": "", "size": []}])
+@example("size > 9007199254740992.0", [{"size": 9007199254740993}, {"size": 9007199254740992}])
+@example("size < 9223372036854775808", [{"size": 2**63 - 1}])
+@example('text regex~ "\\u{212A}|k"', [{"text": "K"}, {"text": "k"}, {"text": "\u212a"}])
+@example('text regex~ "a[\\u{100}-\\u{300}]|as"', [{"text": "AS"}, {"text": "as"}, {"text": "a\u017f"}])
 def test_sql_and_python_agree(text: str, found: list[dict[str, Any]]) -> None:
     several = {name for document in found for name, held in document.items() if isinstance(held, list)}
     catalogue = FieldCatalogue(Field(name, type_, name in several) for name, type_ in NAMES.items())

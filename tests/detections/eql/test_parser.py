@@ -58,6 +58,19 @@ def equal(left: FieldRef, value: object) -> Comparison:
         ("a in~ (1)", Membership(A, (ONE,), True)),
         ("startsWith~(a, b)", Call("startsWith", (A, B), True)),
         ("?a.b == null", Comparison(FieldRef("a.b", True), Order.EQUAL, Literal(None))),
+        ('a.caseless == "x*"', Membership(A, (Literal("x*"),), True)),
+        (
+            'a.caseless != "x" or not ?a.caseless in ("x")',
+            Or(
+                (
+                    Not(Membership(A, (Literal("x"),), True)),
+                    Not(Membership(FieldRef("a", True), (Literal("x"),), True)),
+                )
+            ),
+        ),
+        ('a.caseless like "x*"', Pattern(A, Dialect.WILDCARD, (Literal("x*"),), True, "like")),
+        ("a.caseless == null", equal(A, None)),
+        ('a.caseless > "x"', Comparison(FieldRef("a.caseless"), Order.GREATER, Literal("x"))),
         ("source.as.number == 1", equal(FieldRef("source.as.number"), 1)),
         ("process.in.by == 1", equal(FieldRef("process.in.by"), 1)),
         ("`my-field`.`x y` == 1", equal(FieldRef("my-field.x y"), 1)),
@@ -68,6 +81,9 @@ def equal(left: FieldRef, value: object) -> Comparison:
         ('a == """C:\\x "y" """', equal(A, 'C:\\x "y" ')),
         ('a == ""', equal(A, "")),
         ("a == 1 // one\n and /* two\n lines */ b == 1", And((equal(A, 1), equal(B, 1)))),
+        ("a == 1 /* one /* two */ three */ and b == 1", And((equal(A, 1), equal(B, 1)))),
+        ("a == 1 /* as in /tmp/* */ and b == 1", And((equal(A, 1), equal(B, 1)))),
+        ("/**/ a == 1 /***/ and /* * / */ b == 1", And((equal(A, 1), equal(B, 1)))),
     ],
 )
 def test_condition_reads_as(text: str, expected: object) -> None:
@@ -156,6 +172,22 @@ def test_fields_used_covers_conditions_keys_and_until() -> None:
         ("process where a[0] == 1", 1, 16, "expected an operator", "Array elements"),
         ("process where my-field.x : ", 1, 28, "expected a value", ""),
         ("process where child of [a where true]", 1, 21, "expected the end", "do not exist"),
+        ("any where f(a, $entry)", 1, 16, "can't stand here", "Variables such as $entry"),
+        ("sequence [a where true] fork=true [b where true]", 1, 25, "expected a stage", "`fork` does not"),
+        ("sequence [a where true] as x [b where true]", 1, 25, "expected a stage", "`as` does not"),
+        ("any where a == \u201cx\u201d", 1, 16, "can't stand here", "straight double quotes"),
+        ("any where größe > 1", 1, 13, "can't stand here", "`backticks`"),
+        ("any where true | head -1", 1, 23, "whole number", "digits alone"),
+        ("any where a is null", 1, 13, "expected the end", "== null"),
+        ("any where NOT true", 1, 15, "expected the end", "lower case: not"),
+        ("any where a == 1 /* b", 1, 18, "this comment does not end", "ends with */"),
+        (
+            "any where\n /* as in /tmp/* */ a == 1 and /* b */ c == 1",
+            2,
+            2,
+            "opens another one",
+            "to the last */ of the query",
+        ),
         ("process where true | count", 1, 22, "not supported", "head n"),
         ("process where true | frobnicate", 1, 22, "unknown", "head n"),
         ("process where a in 1", 1, 20, "expected '('", ""),
@@ -199,6 +231,17 @@ def test_the_caret_stands_under_the_fault() -> None:
         "line 2, column 16: expected the end of the query, but found '='",
         "      process.name = 1",
         "                   ^",
+        "Use == instead of =.",
+    ]
+
+
+def test_the_caret_stands_under_the_fault_beside_tabs_and_separators_of_lines() -> None:
+    with pytest.raises(EqlSyntaxError) as caught:
+        parse("process where // one\u2028two\x0cthree\r\n\ta\t= 1\r\n")
+    assert str(caught.value).split("\n") == [
+        "line 2, column 4: expected the end of the query, but found '='",
+        "     a = 1",
+        "       ^",
         "Use == instead of =.",
     ]
 

@@ -110,6 +110,10 @@ def test_condition_folds_to(text: str, expected: Condition) -> None:
         ("a + 1 == 2", "+ needs numbers, found keyword"),
         ('a regex "("', "not a regular expression"),
         ('a regex "a~b"', "operator ~ is not supported"),
+        (r'a regex "\\bx"', r"\b is no class"),
+        (r'a regex "[\\n]"', r"\n is no class"),
+        ('a regex "x||y"', "an alternative is empty"),
+        ('a regex "(x|)"', "an alternative is empty"),
         ("n in~ (1)", "in~ needs text"),
     ],
 )
@@ -125,6 +129,21 @@ def test_an_unknown_column_is_named_with_place_and_neighbour() -> None:
     error = caught.value
     assert (error.field, error.line, error.column) == ("process.nmae", 2, 2)
     assert error.hint == "Did you mean process.name?"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('wildcard(a, "x*")', 'Write `field : "pattern"`'),
+        ('match(a, "x")', 'Write `field regex "pattern"`'),
+        ('arrayContains(a, "x")', "looks at every element"),
+        ("stringContain(a, a)", "Did you mean stringContains?"),
+    ],
+)
+def test_a_function_of_another_dialect_is_told_what_says_the_same(text: str, hint: str) -> None:
+    with pytest.raises(EqlVerificationError) as caught:
+        folded(text)
+    assert hint in caught.value.hint
 
 
 def test_constants_take_the_type_of_their_field() -> None:
@@ -186,3 +205,16 @@ def test_all_published_rules_mean_something_here() -> None:
             for stage in query.stages:
                 fragment = compile_sql(stage.condition, columns)
                 assert fragment.sql.count("?") == len(fragment.params) or "regexp" in fragment.sql
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('?nope.caseless == "x"', FALSE),
+        ('not ?nope.caseless == "x"', TRUE),
+        ('not ?nope.caseless : "x"', FALSE),
+        ("?nope.caseless == null", TRUE),
+    ],
+)
+def test_an_unknown_caseless_field_folds_as_the_field_itself(text: str, expected: Literal) -> None:
+    assert folded(text) == expected

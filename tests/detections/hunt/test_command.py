@@ -267,6 +267,47 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(tmp_path):
     assert "bad.ndjson: The file is neither EVTX nor NDJSON but a zip archive" in answer.told
 
 
+def test_a_file_of_which_nothing_could_be_read_is_no_empty_result(tmp_path):
+    path = capture(tmp_path / "x.ndjson", {"no": "time"})
+    answer = hunt(path, "--rules", rule_file(tmp_path, "process where true"), "--format", "tsv")
+    assert (answer.status, answer.rows) == (1, [])
+    assert "Not read (to its end): x.ndjson: None of its records could be read." in answer.told
+
+
+def test_links_that_lead_nowhere_or_in_circles_do_not_stop_the_others(tmp_path):
+    folder = tmp_path / "evidence"
+    capture(folder / "good.ndjson", event(1))
+    (folder / "circle").symlink_to(folder)
+    (folder / "gone.ndjson").symlink_to(folder / "missing.ndjson")
+    (folder / "self.ndjson").symlink_to("self.ndjson")
+    os.mkfifo(folder / "pipe.ndjson")
+    answer = hunt(folder, "--rules", rule_file(tmp_path, "process where true"), "--format", "tsv")
+    assert (answer.status, [row[0] for row in answer.rows]) == (1, ["good.ndjson"])
+    assert [line for line in answer.told.splitlines() if line.startswith("Not read")] == [
+        "Not read (to its end): gone.ndjson: there is no such file.",
+        "Not read (to its end): pipe.ndjson: it is no file.",
+        "Not read (to its end): self.ndjson: there is no such file.",
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    folder = tmp_path / "evidence"
+    capture(folder / "good.ndjson", event(1))
+    closed = folder / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refuses(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    answer = hunt(folder, "--rules", rule_file(tmp_path, "process where true"), "--format", "tsv")
+    assert (answer.status, [row[0] for row in answer.rows]) == (1, ["good.ndjson"])
+    assert "Not read (to its end): closed: the folder can't be listed." in answer.told
+
+
 def test_nothing_in_the_data_can_break_a_line(tmp_path):
     hit = {"_id": "a\tb\nc\x1b[31m\u202e\\", "_source": event(1)}
     path = capture(tmp_path / "x.ndjson", hit)

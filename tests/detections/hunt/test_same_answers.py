@@ -1,6 +1,7 @@
 """A hunt finds what the plain Python back end finds, query by query and document by document."""
 
 import json
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -16,9 +17,12 @@ from detections.errors import EqlError
 from detections.hunt.rules import HuntRule, planned_rules, rule_set
 from detections.hunt.universe import Universe
 from detections.rule_files import load_rules
+from detections.stores.base import EqlSearch
+from detections.stores.embedded import EmbeddedStore, MemoryManifest
 from tests.detections.eql.suites import cases, catalogue_of, needs_rules, needs_suite, needs_traps, traps
 from tests.detections.eql.test_elastic_suite import FILES
 from tests.detections.eql.test_elastic_suite import universe as suite_universe
+from tests.detections.stores.events import EVERYTHING, event, names
 from tests.shared import SHARED, shared
 
 SIZE = 10**9
@@ -176,3 +180,40 @@ def test_a_sequence_that_spans_chunks_is_found():
     ]
     assert isinstance(rule.query, SequenceQuery)
     assert hunted([rule], documents, KNOWN, chunk=2) == {"q": [(0, 4)]}
+
+
+ODD = {
+    "w": ["X", ["X", {"": 1}], 5.0, "5", "1769853600000", True, "2026", "20260131", "20260131T100000Z", "-5"],
+    "ip": ["fe80::1%eth0", "x", 5, "10.0.0.1/8", "::ffff:10.0.0.1"],
+    "v": [5, 5.5, True, "bad", 2**63, "1.2.3"],
+    "n": ["5", " 5 ", "5e0", 5.9, True, 2**63, "", [5, "x"]],
+    "f": ["true", "TRUE", "", 0, [True, "x"]],
+}
+ODD_QUERIES = [
+    *(f"process where {name} == null" for name in ODD),
+    'process where w < "2030-01-01"',
+    'process where v > "1.2"',
+    "process where n == 5",
+    "process where not f == true",
+]
+
+
+def test_values_that_hardly_fit_their_fields_are_the_same_to_all(tmp_path):
+    types = {"w": FieldType.DATE, "ip": FieldType.IP, "v": FieldType.VERSION, "n": FieldType.LONG}
+    types |= {"f": FieldType.BOOLEAN, "@timestamp": FieldType.DATE, "event.category": FieldType.KEYWORD}
+    known = FieldCatalogue(Field(name, type_, name != "@timestamp") for name, type_ in types.items())
+    events = [
+        event(f"{name}{number}", number, **{name: value})
+        for name, values in ODD.items()
+        for number, value in enumerate(values)
+    ]
+    store = EmbeddedStore(tmp_path, MemoryManifest(), known)
+    store.append(events, batch="1")
+    documents = [one.document for one in events]
+    for query in ODD_QUERIES:
+        rule = HuntRule("q", "q", parse(query))
+        expected = executed(rule, documents, known)
+        assert hunted([rule], documents, known)["q"] == expected, query
+        [answer] = store.search_eql([EqlSearch("q", rule.query, timedelta(0))], EVERYTHING, limit=99)
+        stored = {documents[number]["event"]["id"] for (number,) in expected}
+        assert {names(match.events)[0] for match in answer.matches} == stored, query

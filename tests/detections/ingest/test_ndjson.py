@@ -36,6 +36,10 @@ def nested(depth):
         (b'{"@timestamp": "2026-03-18T09:40:05Z", "a": [18446744073709551616]}', "beyond 64 bits"),
         (b"[1, 2]", "The line is no JSON object"),
         ({"event": {}}, "The document has no @timestamp"),
+        (
+            {"took": 1, "hits": {"hits": [{"_id": "a", "_source": {}}]}},
+            "The line is a whole answer of a search",
+        ),
         ({"@timestamp": "2026-03-18T09:40:05.118"}, "no time zone"),
         ({"@timestamp": 1773826805118}, "@timestamp is no text"),
         ({"@timestamp": ["2026-03-18T09:40:05Z"] * 2}, "more than one @timestamp"),

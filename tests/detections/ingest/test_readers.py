@@ -1,8 +1,12 @@
 """Files are read by what they hold; whatever is wrong with them, the good records are kept."""
 
+import bz2
 import gzip
+import io
 import json
+import lzma
 import shutil
+import tarfile
 
 import pytest
 
@@ -31,6 +35,15 @@ def file(tmp_path, name, content):
     return path
 
 
+def tar_of(content):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("a.ndjson")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
 def test_a_gzip_file_is_unpacked(tmp_path):
     events, faults, end = read(file(tmp_path, "a.ndjson.gz", gzip.compress(TEXT)))
     assert ([event.document for event in events], faults, end) == (LINES, [], "")
@@ -52,6 +65,14 @@ def test_a_torn_gzip_file_gives_what_it_holds(tmp_path):
         ("a.evtx", b"ElfFile\0 and no more", "The file ends within the event log's header."),
         ("a.ndjson", b"PK\x03\x04zip", "a zip archive; unpack it first"),
         ("a.ndjson", '{"a":1}'.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
+        ("a.ndjson", TEXT.decode().encode("utf-16-le"), "UTF-16 text; save it as UTF-8"),
+        ("a.ndjson", TEXT.decode().encode("utf-16-be"), "UTF-16 text; save it as UTF-8"),
+        ("a.ndjson", TEXT.decode().encode("utf-32"), "UTF-32 text; save it as UTF-8"),
+        ("a.ndjson", b"\x28\xb5\x2f\xfd\x04", "packed with zstd; unpack it first"),
+        ("a.ndjson", lzma.compress(TEXT), "packed with xz; unpack it first"),
+        ("a.ndjson", bz2.compress(TEXT), "packed with bzip2; unpack it first"),
+        ("a.ndjson.gz", gzip.compress(gzip.compress(TEXT)), "packed twice with gzip"),
+        ("a.json.gz", gzip.compress(tar_of(TEXT)), "a tar archive; unpack it first"),
         ("a.json", b'[{"@timestamp":"2026-01-01T00:00:00Z"}]', "a JSON array; write one document a line"),
         ("a.json", b'{\n  "@timestamp": "2026-01-01T00:00:00Z"\n}\n', "JSON over several lines"),
     ],

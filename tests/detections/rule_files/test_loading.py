@@ -3,6 +3,8 @@
 import json
 import tarfile
 
+import pytest
+
 from detections.rule_files import load_rules
 from tests.detections.rule_files.test_reading import GOOD
 from tests.shared import shared
@@ -50,6 +52,28 @@ def test_an_export_has_one_rule_a_line_and_other_things_are_named(tmp_path):
     ]
 
 
+def test_a_line_of_an_export_ends_at_a_line_feed_alone(tmp_path):
+    export = tmp_path / "export.ndjson"
+    first = json.loads(as_json("a", note="one\u2028two\u0085three"))
+    summary = {"exported_count": 1, "missing_rules": [{"rule_id": "gone"}]}
+    lines = [json.dumps(first, ensure_ascii=False), as_json("b"), json.dumps(summary)]
+    export.write_text("\ufeff" + "\r\n".join(lines))
+    loaded = load_rules([export])
+    assert [(rule.rule_id, rule.note) for rule in loaded.rules] == [
+        ("a", "one\u2028two\u0085three"),
+        ("b", ""),
+    ]
+    assert loaded.errors == ()
+    assert [str(fault) for fault in loaded.skipped] == [f"{export}:3: the summary of the export, left out."]
+
+
+def test_a_rule_over_several_lines_of_json_is_one_fault(tmp_path):
+    export = tmp_path / "export.ndjson"
+    export.write_text(json.dumps(json.loads(as_json("a")), indent=2))
+    [error] = load_rules([export]).errors
+    assert str(error.faults[0]) == (f"{export}:1: JSON over several lines. Write one rule a line (jq -c .).")
+
+
 def test_a_rule_id_that_is_taken_is_a_fault_and_the_same_rule_twice_is_not(tmp_path):
     (tmp_path / "a.toml").write_text(GOOD)
     (tmp_path / "b.toml").write_text(GOOD)
@@ -91,6 +115,30 @@ def test_a_torn_archive_is_an_error(tmp_path):
     (tmp_path / "torn.tar.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
     (error,) = load_rules([tmp_path / "torn.tar.gz"]).errors
     assert "can't be read" in str(error)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+def test_tar_archives_are_read_however_they_are_packed(tmp_path, packing):
+    (tmp_path / "good.toml").write_text(GOOD)
+    path = tmp_path / f"rules.tar.{packing}"
+    with tarfile.open(path, f"w:{packing}") as archive:
+        archive.add(tmp_path / "good.toml", "good.toml")
+    assert [rule.rule_id for rule in load_rules([path]).rules] == ["r-1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("rules.zip", b"PK\x03\x04\n\n", "no text, so no rule file."),
+        ("rules.bin", b"\x7fELF\0\n\n", "no text, so no rule file."),
+        ("rules.tgz", b"hello", "can't be read: it is no tar archive. Check"),
+    ],
+)
+def test_what_is_no_rule_file_at_all_is_one_fault(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    [error] = load_rules([tmp_path / name]).errors
+    [fault] = error.faults
+    assert reason in str(fault)
 
 
 def test_text_that_is_not_utf8_is_placed(tmp_path):

@@ -81,6 +81,47 @@ def test_a_file_without_a_rule_table_says_what_it_needs():
     assert "the table is missing" in fault
 
 
+def test_a_behaviour_rule_of_the_endpoint_is_called_so_and_its_query_placed():
+    text = (
+        '[rule]\nid = "x"\nname = "n"\nos_list = ["windows"]\nversion = "1.0.1"\n'
+        "query = '''\nprocess where\n  descendant of [process where true]\n'''\n"
+    )
+    assert [fault.splitlines()[0] for fault in faults(text)] == [
+        "x.toml:4: rule.os_list: a behaviour rule of Elastic Endpoint, which runs it by itself, in a dialect "
+        "of its own. To search with its query, give it type, language, rule_id, severity and risk_score.",
+        "x.toml:8:14: query: line 2, column 14: expected the end of the query, but found 'of'",
+    ]
+
+
+def test_a_hunting_query_is_called_so():
+    assert faults('[hunt]\nquery = ["from logs-*"]\n') == [
+        "x.toml:1: rule: a hunting query, no rule: the table is missing. "
+        "A rule file has [metadata], [rule] and [[rule.threat]]."
+    ]
+
+
+def test_a_nul_is_refused_in_rule_pivots_and_overlay():
+    text = GOOD.replace("Word starts a shell.", "a\\u0000b").replace('label = "two"', 'label = "a\\u0000"')
+    found = faults(text, overlay='title = "\\u0000"\n', overlay_path="o")
+    assert [fault.split(" Take")[0] for fault in found] == [
+        "o:1: title: holds a NUL or half of a surrogate pair.",
+        "x.toml:4: rule.description: holds a NUL or half of a surrogate pair.",
+        "x.toml:18: transform.investigate: holds a NUL or half of a surrogate pair.",
+    ]
+
+
+def test_an_unknown_type_is_one_fault():
+    text = GOOD.replace('type = "eql"', 'type = "magic"').replace('language = "eql"', 'language = "vql"')
+    [fault] = faults(text)
+    assert "rule.type: 'magic' is not known." in fault
+
+
+def test_faults_below_a_text_with_a_line_separator_have_their_lines():
+    text = GOOD.replace("Word starts a shell.", "Word\u2028starts a shell.").replace('"high"', '"hihg"')
+    [fault] = faults(text)
+    assert fault.startswith("x.toml:7: rule.severity")
+
+
 def test_broken_overlay_toml_is_a_fault_of_the_overlay():
     assert faults(GOOD, overlay="format =\n", overlay_path="x.guide.toml") == [
         "x.guide.toml:1:9: not TOML: Invalid value. Correct the syntax at this place."

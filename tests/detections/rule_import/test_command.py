@@ -43,6 +43,31 @@ def test_a_difference_is_printed(export, capsys):
     assert "    +file where true" in capsys.readouterr().out.splitlines()
 
 
+def test_a_name_drives_no_terminal(export, capsys):
+    export.write_text(lines(rule_values("a", name="x\x1b[31m\ny\u202ez"), closing_line(1)))
+    call_command("import_rules", export, "--preview")
+    assert "new        x\\x1b[31m\\ny\\u202ez (a)" in capsys.readouterr().out.splitlines()
+
+
+def test_characters_that_no_database_keeps_are_refused_and_the_others_load(export, capsys):
+    rules = [
+        rule_values("a"),
+        rule_values("b", note="x\0y"),
+        rule_values("c", tags=["HALF"]),
+        rule_values("d", query='process where process.name == "HALF"'),
+    ]
+    export.write_text(lines(*rules, closing_line(4)).replace("HALF", r"\ud800"))
+    with pytest.raises(CommandError, match="Refused: 3, see above"):
+        call_command("import_rules", export, "--yes")
+    assert [rule.rule_id for rule in Rule.objects.all()] == ["a"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition("ndjson:")[2].partition(" Take")[0] for line in told] == [
+        "2: note: holds a NUL or half of a surrogate pair.",
+        "3: tags: holds a NUL or half of a surrogate pair.",
+        "4: query: holds a NUL or half of a surrogate pair.",
+    ]
+
+
 def test_a_refusal_ends_with_a_failure(export, capsys):
     export.write_text(export.read_text()[:-40])
     with pytest.raises(CommandError, match="Refused: 1, see above"):

@@ -1,6 +1,7 @@
 """Notes that are broken, hostile or huge: a clear state, the rest works, and nothing is dropped."""
 
 import random
+import re
 import time
 
 import pytest
@@ -46,6 +47,19 @@ def test_a_mutated_note_is_read_whole(seed):
     left = [line.text for line in placed(note, parse_guide(note, [ENTRY])) if line.is_left_over]
     # A label twice in a row is taken off twice by the comparison alone.
     assert [text for text in left if text.count(": ") < 2] == []
+
+
+def test_every_word_is_kept_beside_odd_line_ends_deep_lists_and_definitions_of_links():
+    note = (
+        "### Investigation steps\n- a\u2028b \x0b\x0c\x85 c\n\n"
+        "```\nfenced one\n```\r\n\n| t | u |\r|---|---|\n"
+        "| two | three |\n\nsee [four][x]\n\n[x]: https://example.org/five\n\n"
+        + "".join(f"{'  ' * depth}- level{depth}\n" for depth in range(60))
+        + "\n> six\n"
+    )
+    words = set(re.findall(r"\w+", note)) - {"Investigation", "steps"}
+    kept = set(re.findall(r"\w+", repr(parse_guide(note, [])).encode().decode("unicode_escape")))
+    assert words - kept == set()
 
 
 @pytest.mark.slow
