@@ -100,11 +100,7 @@ def _draft_exceptions(request: Asked, key: uuid.UUID, found: Preview) -> HttpRes
 
 
 def _gist(warnings: list[str]) -> str:
-    more = (
-        f" {len(warnings) - 1:,} more rules have the same kind of fault: see lint_rules."
-        if warnings[1:]
-        else ""
-    )
+    more = f" {len(warnings) - 1:,} more of such warnings: see lint_rules." if warnings[1:] else ""
     return warnings[0] + more
 
 
