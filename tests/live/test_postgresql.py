@@ -12,7 +12,7 @@ def instance(postgresql, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pg") / "data"
     instance = Instance(folder, demo=True, DATABASE_URL=postgresql).start()
     yield instance
-    instance.stop()
+    instance.kill()
 
 
 def test_the_demo_s_cases_open_and_their_pivots_run(instance):
