@@ -37,14 +37,6 @@ print(case.pk)
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A demo of its own: a day is added to it."""
-    instance = Instance(tmp_path_factory.mktemp("days") / "data", demo=True).start()
-    yield instance
-    instance.kill()
-
-
-@pytest.fixture(scope="module")
 def worked(demo: Instance) -> str:
     """The case, every question of which is lowered."""
     # A further attempt, a minute after a case's next alert, is not waited for.
