@@ -30,12 +30,13 @@ demo: install ## start everything with the shipped scenarios, and print how to s
 run: install ## start everything on an empty instance
 	@exec $(BIN)/python manage.py up
 
+# Live tests wait for processes a quarter of the time: three of them keep two cores at work.
 test: dev system-packages lint ## everything: lint, unit tests on both databases, live and browser tests (18 minutes)
 	@rm -rf build/test build/results && mkdir -p build/test build/results
 	@status=0; \
 	$(PYTEST) -n 2 --dist loadfile -m "not live and not e2e" --junitxml=build/results/unit.xml || status=1; \
 	$(ON_POSTGRESQL) -m "db and not live and not e2e and not slow" || status=1; \
-	$(PYTEST) -n 2 --no-loadscope-reorder -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
+	$(PYTEST) -n 3 --no-loadscope-reorder -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
 	$(BIN)/python -m tests.summary build/results/{unit,postgresql,live}.xml || status=1; \
 	exit $$status
 
@@ -110,7 +111,10 @@ faults: dev system-packages ## every fault in its full number; figures in build/
 	@mkdir -p build/test build/results && rm -f $(FIGURES)
 	FAULTS=full FAULTS_FIGURES=$(CURDIR)/$(FIGURES) $(PYTEST) tests/faults tests/elasticsearch/test_faults.py \
 		tests/triage/exceptions/test_concurrency.py tests/triage/response/test_crashes.py \
-		tests/triage/response/test_killed_workers.py --timeout=1500
+		tests/triage/response/test_killed_workers.py tests/triage/test_storms.py \
+		tests/detections/stores/embedded/test_durability.py tests/detections/stores/test_regions.py \
+		tests/detections/stores/test_narrowing.py tests/detections/stores/test_rule_sets.py \
+		tests/triage/guides/test_bad_notes.py --timeout=1500
 	@cat $(FIGURES)
 
 faults-quick: dev system-packages ## every fault a few times, as in make test

@@ -29,9 +29,10 @@ from detections.eql.ast import (
 )
 from detections.eql.fields import FieldCatalogue
 from detections.eql.verify import verify
-from detections.errors import EqlError, EqlVerificationError, StoreError
+from detections.errors import EqlError, EqlVerificationError, RuleFileError, StoreError
 from detections.event_store import cluster_store, embedded_store, event_store
 from detections.models import Rule, RuleVersion, Segment
+from detections.rule_files import load_rule_text
 from detections.rule_files.reading import parsed_query
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def _findings(
         return
     yield from _of_fields(rule, version, query, known, seen)
     yield from _of_time(rule, query)
+    yield from _of_its_file(rule, version)
     if _reads_sysmon(version.indices) and excludes_sysmon(query):
         yield Finding(
             rule,
@@ -214,6 +216,18 @@ def _of_time(rule: Rule, query: Query) -> Iterator[Finding]:
             f"The look-back is {-tolerance} shorter than interval and maxspan together, so that an event may "
             "arrive in time and be missed. Lengthen it.",
         )
+
+
+def _of_its_file(rule: Rule, version: RuleVersion) -> Iterator[Finding]:
+    # Reading the file takes a while, and only a look-back of one interval can be one that was widened.
+    if rule.lookback != rule.interval:
+        return
+    try:
+        file = load_rule_text(version.source, version.source_path)
+    except RuleFileError:
+        return
+    if file.widened:
+        yield Finding(rule, Level.NOTE, "look-back", file.widened)
 
 
 def _of_indices(rule: Rule, version: RuleVersion, sent: frozenset[str]) -> Iterator[Finding]:

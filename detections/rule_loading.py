@@ -90,6 +90,7 @@ def store_rule(file: RuleFile, summary: LoadSummary, *, actor: Actor, shipped: b
         if rule is None:
             rule = Rule.objects.create(**_facts(file), **_settings(file), is_shipped=shipped)
             summary.new.append(rule)
+            summary.warnings.extend(_widened(rule, file))
         else:
             for name, value in _facts(file).items():
                 setattr(rule, name, value)
@@ -158,6 +159,8 @@ def _settings(file: RuleFile) -> dict[str, Any]:
     interval = max(int(file.interval.total_seconds()), schedules.MIN_INTERVAL_SECONDS)
     return {
         "interval_seconds": interval,
+        # A shorter one would leave nothing unsearched here, as a run begins where the last one ended. But the
+        # first run, and what a sequence without maxspan may span, would be shorter than one interval.
         "lookback_seconds": max(int(file.lookback.total_seconds()), interval),
         "max_cases": file.max_signals,
     }
@@ -220,6 +223,10 @@ def twin_warnings(rule: Rule) -> list[str]:
         "what they find counts twice. Disable one of them."
         for twin in twins
     ]
+
+
+def _widened(rule: Rule, file: RuleFile) -> list[str]:
+    return [f"{rule.name}: {file.widened}"] if rule.is_runnable and file.widened else []
 
 
 def _warnings(rule: Rule) -> list[str]:

@@ -121,15 +121,19 @@ def _change(rule: Rule, wanted: dict[str, Any], actor: Actor) -> None:
 
 
 def refuse_schedule(interval_seconds: int, lookback_seconds: int) -> None:
-    """Raise ScheduleError for a schedule that leaves time unsearched."""
+    """Raise ScheduleError for a schedule that would leave time unsearched where runs look back from now.
+
+    Here they begin where the last one ended, so a file with such a schedule is widened; a person is told.
+    """
     if interval_seconds < MIN_INTERVAL_SECONDS:
         raise ScheduleError(
             f"An interval of {interval_seconds} s is too short. Set it to {MIN_INTERVAL_SECONDS} s or more."
         )
     if lookback_seconds < interval_seconds:
         raise ScheduleError(
-            f"A look-back of {lookback_seconds} s is shorter than the interval of {interval_seconds} s: what "
-            f"arrives late between two runs would go unsearched. Set it to {interval_seconds} s or more."
+            f"A look-back of {lookback_seconds} s is shorter than the interval of {interval_seconds} s: the "
+            "first run, and a sequence without maxspan, would see less than lies between two runs. Set it "
+            f"to {interval_seconds} s or more."
         )
 
 

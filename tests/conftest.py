@@ -14,13 +14,13 @@ from detections.actors import Actor, of_user, system
 from tests.shared import shared
 
 DATA = pytest.StashKey[Path]()
-# The longest of the live tests; those of a line share a server or a demo.
+# The longest of the live tests; those of a line share a server or a demo, and run in its order.
 LONGEST = (
     ("tests/elasticsearch/",),
-    ("tests/e2e/test_demo.py", "tests/e2e/test_stories.py"),
-    ("tests/live/test_up.py",),
+    # The last one adds days to the demo.
+    ("tests/e2e/test_demo.py", "tests/e2e/test_stories.py", "tests/e2e/test_exceptions.py"),
     ("tests/e2e/test_response.py",),
-    ("tests/e2e/test_exceptions.py",),
+    ("tests/live/test_up.py",),
     ("tests/faults/test_kills.py",),
 )
 
@@ -49,7 +49,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Mark what touches the database: `make test` runs that on PostgreSQL too. What takes longest goes
     first, so that no core waits for the other at the end."""
-    items.sort(key=lambda item: _turn(item.nodeid))
+    items.sort(key=lambda item: (turn := _turn(item.nodeid), _place(item.nodeid, turn)))
     for item in items:
         asks_for = {"db", "transactional_db", "live_server", "django_db_setup"} & set(item.fixturenames)
         if asks_for or item.get_closest_marker("django_db"):
@@ -58,6 +58,12 @@ def pytest_collection_modifyitems(items):
 
 def _turn(nodeid):
     return next((turn for turn, paths in enumerate(LONGEST) if nodeid.startswith(paths)), len(LONGEST))
+
+
+def _place(nodeid, turn):
+    """Which of its line's."""
+    line = LONGEST[turn] if turn < len(LONGEST) else ()
+    return next((place for place, path in enumerate(line) if nodeid.startswith(path)), 0)
 
 
 class ByServer(LoadScopeScheduling):

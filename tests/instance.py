@@ -96,6 +96,7 @@ class Instance:
             self.kill()
 
     def kill(self) -> None:
+        """At once, its programs with it: an orderly end is what `tests/live/test_up.py` looks at."""
         self._dismiss()
         if self.process.poll() is None:
             self.process.kill()

@@ -51,6 +51,8 @@ _SENTENCES = {
     "value_list_edited": "edited a value list",
     "value_list_proposed": "proposed a value list",
     "value_list_approved": "approved a value list",
+    "value_list_activated": "put a value list into force",
+    "value_list_superseded": "replaced a value list by its next version",
     "value_list_declined": "declined a value list",
     "value_list_revoked": "revoked a value list",
     "task_opened": "opened a task",

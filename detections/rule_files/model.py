@@ -12,7 +12,8 @@ from detections.errors import RuleFault, RuleFileError
 class RuleFile:
     """One detection rule as its file says it. Format: Elastic's detection-rules TOML or Kibana's export.
 
-    lookback: how far a run reads back, from `from = "now-9m"`. transforms: the raw entries of
+    lookback: how far a run reads back, from `from = "now-9m"`; Kibana lets it be shorter than the interval.
+    transforms: the raw entries of
     `[[transform.investigate]]` and `[[transform.osquery]]` in file order, each with its sort under
     `provider`; the N-th of a sort is what `$investigate_N` in the note means. overlay: the text of the guide
     overlay beside the rule, or ""; only its `applies_to` is read here, into `replaces`: the ids of the rules
@@ -51,6 +52,17 @@ class RuleFile:
     overlay: str
     replaces: tuple[str, ...]
     sha256: str
+
+    @property
+    def widened(self) -> str:
+        """Why the rule's look-back is its interval here, in a sentence; "" where it is what the file says."""
+        if self.lookback >= self.interval:
+            return ""
+        return (
+            f"The file reads back {self.lookback} every {self.interval}: where a run looks back from now, "
+            "what lies between two runs goes unsearched. Here a run begins where the last one ended, so that "
+            "nothing does, and the look-back is as long as the interval."
+        )
 
 
 @dataclass(frozen=True, slots=True)

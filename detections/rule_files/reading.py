@@ -167,14 +167,7 @@ def _schedule(table: Table) -> tuple[timedelta, timedelta]:
     end = table.text("to", "now")
     if end != "now":
         table.fault("to", f"{end!r} is not supported.", "A run reads up to now: leave `to` out.")
-    lookback = -found[0]
-    if lookback < interval:
-        table.fault(
-            "from",
-            f"a look-back of {lookback} is shorter than the interval of {interval}: gaps go unsearched.",
-            "Read back at least one interval.",
-        )
-    return interval, lookback
+    return interval, -found[0]
 
 
 def _query(table: Table, kind: RuleType) -> str:

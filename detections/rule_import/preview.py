@@ -141,6 +141,7 @@ def _twins(rules: Iterable[Rule]) -> dict[str, str]:
 def _entry(file: RuleFile, place: Location, rule: Rule | None, twins: Mapping[str, str]) -> Entry:
     says = list(_said(file, twins))
     if rule is None or rule.current is None:
+        says += [file.widened] if file.widened and file.type is RuleType.EQL else []
         return Entry(Verdict.NEW, file, place, says=tuple(says))
     version = rule.current
     offered = file.overlay if file.overlay != version.overlay else ""

@@ -62,6 +62,16 @@ def test_the_database_refuses_to_change_an_entry(statement: str) -> None:
     assert JournalEntry.objects.get().reason == ""
 
 
+def test_verify_takes_no_entry_that_came_meanwhile_for_a_missing_end() -> None:
+    add("opened")
+    stream = JournalStream.objects.get()
+    add("assigned")
+    assert journal.verify(stream) == []
+    add("closed")
+    forge("UPDATE detections_journalentry SET reason = 'x' WHERE number = 2")
+    assert journal.verify(stream) == ["case:1: entry 2 was changed."]
+
+
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [

@@ -23,14 +23,14 @@ def browser_context_args(browser_context_args):
 def demo(tmp_path_factory):
     instance = Instance(tmp_path_factory.mktemp("demo") / "data", demo=True).start()
     yield instance
-    instance.stop()
+    instance.kill()
 
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
     instance = Instance(tmp_path_factory.mktemp("empty") / "data").start()
     yield instance
-    instance.stop()
+    instance.kill()
 
 
 @pytest.fixture

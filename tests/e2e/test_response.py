@@ -67,7 +67,7 @@ def answered(tmp_path_factory, hook, kibana):
     ).start()
     instance.manage("shell", "-c", SET_UP.format(hook=hook.url, kibana=kibana.url, attacker=ATTACKER))
     yield instance
-    instance.stop()
+    instance.kill()
 
 
 def state(instance, kind):

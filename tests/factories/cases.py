@@ -1,5 +1,6 @@
 """Cases, opened the product's own way: telemetry, a run of the rule, routing, pivots."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,15 @@ def shipped_rule() -> Rule:
 def cases_of(*scenarios: str) -> list[Case]:
     """The cases that shipped scenarios open, their pivots run."""
     return cases_from([SHIPPED / "scenarios" / f"{name}.ndjson" for name in scenarios], shipped_rule())
+
+
+def cases_of_a_host(scenario: str, folder: Path) -> list[Case]:
+    """The same for the telemetry of the scenario's first host alone: a third of the roll-out's cases."""
+    lines = (SHIPPED / "scenarios" / f"{scenario}.ndjson").read_text().splitlines(keepends=True)
+    host = json.loads(lines[0])["host"]["id"]
+    path = folder / f"{scenario}-{host}.ndjson"
+    path.write_text("".join(line for line in lines if json.loads(line)["host"]["id"] == host))
+    return cases_from([path], shipped_rule())
 
 
 def cases_from(paths: list[Path], rule: Rule) -> list[Case]:

@@ -34,7 +34,7 @@ EVENTS = st.lists(
 )
 CUTS = st.lists(st.integers(-1, 61), max_size=6)
 EXAMPLES = settings(
-    max_examples=number(60, 5_000),
+    max_examples=number(40, 5_000),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.instance import Instance, wait_for
+from tests.shared import shared
 
 pytestmark = pytest.mark.live
 
@@ -10,14 +11,16 @@ pytestmark = pytest.mark.live
 @pytest.fixture(scope="module")
 def instance(postgresql, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pg") / "data"
-    instance = Instance(folder, demo=True, DATABASE_URL=postgresql).start()
+    instance = Instance(folder, DATABASE_URL=postgresql).start()
     yield instance
-    instance.stop()
+    instance.kill()
 
 
-def test_the_demo_s_cases_open_and_their_pivots_run(instance):
+def test_cases_open_and_their_pivots_run(instance):
     assert instance.ask("__import__('django.db').db.connection.vendor") == "postgresql"
-    wait_for(lambda: instance.ask("Case.objects.count()") == "17", "17 cases open", seconds=90)
+    captures = [str(shared(f"telemetry/scenarios/{name}.ndjson")) for name in ("malicious", "ambiguous")]
+    instance.manage("ingest", *captures, "--retime", "now")
+    wait_for(lambda: instance.ask("Case.objects.count()") == "2", "2 cases open", seconds=90)
     wait_for(
         lambda: instance.ask("PivotRun.objects.filter(state__in=['not_run', 'running']).count()") == "0",
         "every pivot runs",
@@ -34,7 +37,7 @@ def test_the_journal_can_not_be_changed(instance):
     )
     said = instance.manage("shell", "--no-imports", "--command", attempt, check=False)
     assert said.strip() == "[]"
-    assert int(instance.ask("JournalEntry.objects.count()")) > 17
+    assert int(instance.ask("JournalEntry.objects.count()")) > 2
 
 
 def test_no_migration_is_missing(instance):

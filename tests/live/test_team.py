@@ -71,17 +71,23 @@ def test_a_worker_and_the_broker_may_die(team, redis):
 
 def test_the_broker_takes_no_stranger(team, redis):
     import redis as client
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     where = {
         "host": "127.0.0.1",
         "port": redis.port,
         "ssl": True,
         "ssl_ca_certs": str(redis.folder / "ca.crt"),
+        # Not again and again: who is refused is refused.
+        "retry": Retry(NoBackoff(), 0),
     }
     with pytest.raises(client.exceptions.AuthenticationError):
         client.Redis(**where).ping()
     with pytest.raises(client.exceptions.ConnectionError):
-        client.Redis(host="127.0.0.1", port=redis.port, password="x", socket_timeout=2).ping()
+        client.Redis(
+            host="127.0.0.1", port=redis.port, password="x", socket_timeout=2, retry=Retry(NoBackoff(), 0)
+        ).ping()
 
 
 @pytest.fixture(scope="module")

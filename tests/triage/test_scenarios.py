@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from tests.factories.cases import ACTOR, cases_from, cases_of, shipped_rule
+from tests.factories.cases import ACTOR, cases_from, cases_of, cases_of_a_host, shipped_rule
 from triage.cases import close_case
 from triage.confirmations import add_confirmation
 from triage.enums import CheckState, Disposition, PivotState
@@ -181,8 +181,8 @@ def test_a_real_capture_with_a_wrong_clock_is_a_case_that_says_so(store, capture
     assert PivotState.FAILED not in states(case).values()
 
 
-def test_a_check_that_fires_after_the_answer_contradicts_it(store, analyst):
-    case = cases_of("benign")[0]
+def test_a_check_that_fires_after_the_answer_contradicts_it(store, analyst, tmp_path):
+    case = cases_of_a_host("benign", tmp_path)[0]
     record = confirm(case, analyst)
     for position in range(1, 8):
         answer(case, position, "lower", analyst, confirmations=[record.pk])

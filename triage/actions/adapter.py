@@ -84,6 +84,7 @@ class Unasked:
         return Outcome(
             Result.UNKNOWN,
             f"It can't be asked what became of {order.number}: look there, then say what you found.",
+            is_askable=False,
         )
 
     def prove(self, order: Order) -> Proof:

@@ -31,6 +31,7 @@ class Outcome:
 
     again_after: when to try or ask again, None for the usual pause. counts: a NOT_TAKEN that is nobody's
     fault (a rate limit of ours) is no try. files: name and bytes, to be attached to the case.
+    is_askable: False for an UNKNOWN that stays one, as there is nobody to ask.
     """
 
     result: Result
@@ -40,6 +41,7 @@ class Outcome:
     again_after: timedelta | None = None
     counts: bool = True
     files: tuple[tuple[str, bytes], ...] = ()
+    is_askable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

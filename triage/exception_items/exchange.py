@@ -25,8 +25,9 @@ from triage.exception_items import states as exception_states
 from triage.exception_items.content import LONGEST, Content, Entry, content_of, entry_data
 from triage.exception_items.forms import read_content
 from triage.exception_items.kibana_entries import OS_FIELD, read_entries, written_entries
+from triage.exception_items.way import PROPOSE
 from triage.models import ExceptionItem, ExceptionVersion, ValueList
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.approved_version import ON_ITS_WAY
 
 # Kinds of lists that belong to rules; the others are for Elastic's agents.
 RULE_LISTS = ("detection", "rule_default")
@@ -102,7 +103,7 @@ def import_items(lines: Iterable[str], *, actor: Actor, rule: Rule | None = None
     rule: whose they are; None: of the rules that name the list, in the file or installed. An item that was
     imported before is left as it is, so that the same file again adds nothing. Raises NotPermittedError.
     """
-    actor.require(exception_states.PROPOSE, "import exceptions")
+    actor.require(PROPOSE, "import exceptions")
     done = ImportedItems()
     reading = _Reading(rule)
     for number, line in enumerate(lines, start=1):

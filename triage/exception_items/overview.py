@@ -13,7 +13,7 @@ from triage.enums import ExceptionState
 from triage.exception_items.content import Entry, difference, entries_of, sentence
 from triage.journal import JournalLine, lines_of
 from triage.models import ExceptionItem, ExceptionReview, ExceptionVersion, Suppression
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.approved_version import ON_ITS_WAY
 
 DAYS = 30
 ENDS_SOON = timedelta(days=14)

@@ -22,7 +22,7 @@ from triage.evidence import coverage_of, latest_runs
 from triage.exception_items.content import MOST_VALUES, REMOTE_IP, Content, Entry
 from triage.exception_items.evaluation import Subject, subject_of, values_of
 from triage.exception_items.guardrails import DEFAULT_ANCHORS, guide_of_rule
-from triage.exception_items.states import PROPOSE
+from triage.exception_items.way import PROPOSE
 from triage.facts import first_alert, head_facts
 from triage.guides.model import Anchor
 from triage.models import Case, Confirmation, EventSummary, Evidence, PivotRun

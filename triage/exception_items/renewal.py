@@ -9,7 +9,7 @@ from django.db.models import Exists, Min, OuterRef
 from detections.actors import Actor
 from triage.case_tasks import open_task
 from triage.models import CaseTask, ExceptionVersion, Suppression
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.approved_version import ON_ITS_WAY
 
 BEFORE_THE_END = timedelta(days=14)
 UNUSED_FOR = timedelta(days=90)

@@ -1,7 +1,5 @@
-"""The way of an exception: drafted, proposed, approved by somebody else, active, over.
-
-An item's row is locked first by everybody (after its case's, where there is one), so of many who decide in
-the same moment one wins and the others are told why.
+"""What becomes of an exception: who drafts, edits, approves and ends it, and what the clock does. The way
+itself, and its locks, are `way.Way`'s: here the item's row, after its case's where there is one.
 """
 
 from dataclasses import replace
@@ -12,18 +10,17 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from detections import journal as chains
 from detections.actors import Actor
 from triage import approvals, cases, journal
 from triage.enums import BackTestKind, BackTestState, ExceptionOrigin, ExceptionState
-from triage.errors import GuardrailsError, StaleEditError, TriageError
+from triage.errors import GuardrailsError, TriageError
 from triage.exception_items import guardrails as exception_guardrails
 from triage.exception_items.content import Content, content_of, entry_data
 from triage.exception_items.guardrails import Guardrail, Level
+from triage.exception_items.way import Entry, Way
 from triage.models import BackTest, Case, ExceptionItem, ExceptionVersion
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.approved_version import ON_ITS_WAY
 
-PROPOSE = "triage.propose_exception"
 EXCEED = "triage.exceed_share"
 _S = ExceptionState
 
@@ -42,7 +39,7 @@ def draft(
 ) -> ExceptionVersion:
     """A new item with its first version, a draft. item_owner: who is asked when it drifts or ends; None:
     the actor. Raises NotPermittedError."""
-    user = _person(actor)
+    user = _WAY.person(actor)
     with transaction.atomic():
         row = cases.locked(case.pk) if case else None
         item = ExceptionItem.objects.create(
@@ -55,7 +52,7 @@ def draft(
         )
         version = _version(item, 1, content, user, row)
         version.save()
-        _write(version, "exception_drafted", actor)
+        _WAY.write(version, "drafted", actor)
     return version
 
 
@@ -65,15 +62,15 @@ def edit(version: ExceptionVersion, content: Content, *, actor: Actor, revision:
 
     revision: of the version as it was shown. Raises NotPermittedError, StaleEditError, TriageError.
     """
-    user = _person(actor)
+    user = _WAY.person(actor)
     with transaction.atomic():
         row = _locked(version)
-        _check_revision(row, revision)
+        _WAY.check_revision(row, revision)
         if row.item.rule_id != content.rule_version.rule_id:
             raise TriageError("An exception stays with its rule. Make a new one for another rule.")
         before = row.label
         changed = _rewrite(row, content, user) if row.state == _S.DRAFT else _next(row, content, user)
-        _write(changed, "exception_edited", actor, before=before)
+        _WAY.write(changed, "edited", actor, before=before)
     return changed
 
 
@@ -82,7 +79,7 @@ def renew(
 ) -> ExceptionVersion:
     """A draft with the same content against the rule as it is now, and a new end. It needs its own back-test
     and approval. Raises NotPermittedError, TriageError."""
-    user = _person(actor)
+    user = _WAY.person(actor)
     with transaction.atomic():
         row = _locked(version)
         old = content_of(row)
@@ -95,15 +92,8 @@ def renew(
         renewed = _next(row, content, user)
         renewed.renewal_of = row
         renewed.save(update_fields=["renewal_of"])
-        _write(renewed, "exception_renewal_drafted", actor, before=row.label)
+        _WAY.write(renewed, "renewal_drafted", actor, before=row.label)
     return renewed
-
-
-def _person(actor: Actor) -> User:
-    actor.require(PROPOSE, "propose exceptions")
-    if actor.user is None:
-        raise TriageError("Only a person can propose an exception.")
-    return actor.user
 
 
 def _version(
@@ -134,15 +124,7 @@ def _rewrite(row: ExceptionVersion, content: Content, user: User) -> ExceptionVe
 
 def _next(row: ExceptionVersion, content: Content, user: User) -> ExceptionVersion:
     """The item's next version; one that is on its way gives way to it."""
-    waiting = row.item.versions.filter(state__in=ON_ITS_WAY).first()
-    if waiting is not None and waiting.pk != row.pk:
-        raise StaleEditError(
-            f"{waiting.label} is {waiting.state} already: go on with that one.", theirs=waiting
-        )
-    number = row.item.versions.order_by("-number").values_list("number", flat=True)[0] + 1
-    made = _version(row.item, number, content, user, row.case)
-    if row.state in ON_ITS_WAY:
-        _set(row, _S.SUPERSEDED)
+    made = _version(row.item, _WAY.make_room(row), content, user, row.case)
     made.save()
     if row.state == _S.SUPERSEDED and row.superseded_by_id is None:
         row.superseded_by = made
@@ -155,16 +137,9 @@ def _next(row: ExceptionVersion, content: Content, user: User) -> ExceptionVersi
 
 def propose(version: ExceptionVersion, *, actor: Actor, revision: int) -> ExceptionVersion:
     """Ask for approval. Raises NotPermittedError, StaleEditError, GuardrailsError, TriageError."""
-    user = _person(actor)
+    _WAY.person(actor)
     _refuse(version, may_exceed=True)
-    with transaction.atomic():
-        row = _locked(version)
-        _check_revision(row, revision)
-        _require(row, _S.DRAFT, "proposed")
-        row.requested_by, row.requested_at = user, timezone.now()
-        _set(row, _S.PROPOSED)
-        _write(row, "exception_proposed", actor, before=_S.DRAFT)
-    return row
+    return _WAY.propose(version, actor=actor, revision=revision)
 
 
 def approve(
@@ -180,18 +155,15 @@ def approve(
     exceeds = _refuse(version, may_exceed=exceed_share)
     if exceeds:
         actor.require(EXCEED, "let an exception hide more of a rule's alerts than its share")
-    with transaction.atomic():
-        row = _locked(version)
-        user = approvals.require_another(row, actor=actor, what="approve the exception")
-        _require(row, _S.PROPOSED, "approved")
-        approvals.check_content(row, seen_sha256)
+
+    def check(row: ExceptionVersion, user: User) -> None:
         _check_binding(row)
         _require_back_test(row)
-        now = timezone.now()
-        row.approved_by, row.approved_at, row.approved_sha256 = user, now, row.content_sha256
         row.exceeds_share, row.exceeds_share_by = bool(exceeds), user if exceeds else None
-        _set(row, _S.APPROVED)
-        _write(row, "exception_approved", actor, before=_S.PROPOSED)
+
+    now = timezone.now()
+    with transaction.atomic():
+        row = _WAY.approve(version, actor=actor, seen_sha256=seen_sha256, check=check, now=now)
         if row.starts_at is None or row.starts_at <= now:
             _activate(row, now, actor)
     return row
@@ -200,33 +172,13 @@ def approve(
 def decline(version: ExceptionVersion, *, actor: Actor, reason: str, seen_sha256: str) -> ExceptionVersion:
     """Say no to a proposal, with a reason that its case's journal gets too. Raises NotPermittedError,
     StaleEditError, TriageError."""
-    if not reason.strip():
-        raise TriageError("Say why: who proposed it has to know what to change.")
-    with transaction.atomic():
-        row = _locked(version)
-        approvals.require_another(row, actor=actor, what="decline the exception")
-        _require(row, _S.PROPOSED, "declined")
-        approvals.check_content(row, seen_sha256)
-        row.decided_reason = reason.strip()
-        _set(row, _S.DECLINED)
-        _write(row, "exception_declined", actor, before=_S.PROPOSED, reason=reason.strip())
-    return row
+    return _WAY.decline(version, actor=actor, reason=reason, seen_sha256=seen_sha256)
 
 
 def revoke(version: ExceptionVersion, *, actor: Actor, reason: str) -> ExceptionVersion:
     """End an approved or active version now. What it hid stays hidden and listed. One person is enough: it
     makes detection say more. Raises NotPermittedError, StaleEditError, TriageError."""
-    actor.require(approvals.PERMISSION, "revoke exceptions")
-    if not reason.strip():
-        raise TriageError("Say why the exception is taken back.")
-    with transaction.atomic():
-        row = _locked(version)
-        if row.state not in (_S.APPROVED, _S.ACTIVE):
-            raise StaleEditError(f"{row.label} is {row.state}: there is nothing to revoke.", theirs=row)
-        before, row.ended_at, row.decided_reason = row.state, timezone.now(), reason.strip()
-        _set(row, _S.REVOKED)
-        _write(row, "exception_revoked", actor, before=before, reason=reason.strip())
-    return row
+    return _WAY.revoke(version, actor=actor, reason=reason)
 
 
 # -- time
@@ -246,8 +198,8 @@ def _expire(version: ExceptionVersion, now: datetime, actor: Actor) -> bool:
         if row.state != _S.ACTIVE or row.expires_at is None or row.expires_at > now:
             return False
         row.ended_at = row.expires_at
-        _set(row, _S.EXPIRED)
-        _write(row, "exception_expired", actor, before=_S.ACTIVE)
+        _WAY.move(row, _S.EXPIRED)
+        _WAY.write(row, "expired", actor, before=_S.ACTIVE)
     return True
 
 
@@ -258,22 +210,17 @@ def _start(version: ExceptionVersion, now: datetime, actor: Actor) -> bool:
             return False
         if row.expires_at <= now:
             row.ended_at = row.expires_at
-            _set(row, _S.EXPIRED)
-            _write(row, "exception_expired", actor, before=_S.APPROVED)
+            _WAY.move(row, _S.EXPIRED)
+            _WAY.write(row, "expired", actor, before=_S.APPROVED)
         else:
             _activate(row, now, actor)
     return True
 
 
 def _activate(row: ExceptionVersion, now: datetime, actor: Actor) -> None:
-    """Make an approved version the active one; the one before it is superseded in the same moment."""
-    for before in row.item.versions.filter(state=_S.ACTIVE).exclude(pk=row.pk):
-        before.ended_at, before.superseded_by = now, row
-        _set(before, _S.SUPERSEDED)
-        _write(before, "exception_superseded", actor, before=_S.ACTIVE)
-    row.active_from = now
-    _set(row, _S.ACTIVE)
-    _write(row, "exception_activated", actor, before=_S.APPROVED)
+    for before in _WAY.activate(row, now, actor):
+        before.superseded_by = row
+        before.save(update_fields=["superseded_by"])
 
 
 # -- what all of them do
@@ -288,19 +235,6 @@ def _locked(version: ExceptionVersion) -> ExceptionVersion:
         "item__rule__current", "rule_version__rule", "case", "requested_by", "last_edited_by"
     )
     return found.get(pk=version.pk)
-
-
-def _check_revision(row: ExceptionVersion, revision: int) -> None:
-    if row.revision != revision:
-        raise StaleEditError(
-            f"{row.label} was changed by somebody else meanwhile and is {row.state} now. Look at it again.",
-            theirs=row,
-        )
-
-
-def _require(row: ExceptionVersion, state: ExceptionState, deed: str) -> None:
-    if row.state != state:
-        raise StaleEditError(f"{row.label} is {row.state}: it can't be {deed}.", theirs=row)
 
 
 def _check_binding(row: ExceptionVersion) -> None:
@@ -343,25 +277,18 @@ def _refuse(version: ExceptionVersion, *, may_exceed: bool) -> list[Guardrail]:
     return exceeds
 
 
-def _set(row: ExceptionVersion, state: ExceptionState) -> None:
-    row.state, row.revision = state, row.revision + 1
-    row.save()
-
-
-def _write(row: ExceptionVersion, verb: str, actor: Actor, *, before: str = "", reason: str = "") -> None:
-    """One entry on the item's chain, and one on its case's."""
-    data = {"version": row.pk, "number": row.number, "content_sha256": row.content_sha256}
-    chains.record(
-        row.item.stream, verb, actor=actor, before=before, after=row.state, reason=reason, data=data
-    )
+def _tell_case(row: ExceptionVersion, entry: Entry, actor: Actor) -> None:
     if row.case is not None:
         journal.record(
             row.case,
-            verb,
+            entry.verb,
             actor=actor,
             subject=f"{row.label}, {row.item.name}",
-            before=before,
+            before=entry.before,
             after=row.state,
-            reason=reason,
-            data={"exception": row.item_id, **data},
+            reason=entry.reason,
+            data={"exception": row.item_id, **entry.data},
         )
+
+
+_WAY = Way("exception", _locked, _tell_case)

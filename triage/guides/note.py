@@ -49,6 +49,8 @@ _STAGES = (
     (re.compile(r"if (?:confirmed )?malicious", re.IGNORECASE), StageFor.MALICIOUS),
 )
 _CLOSES = re.compile(r"\b(escalat|clos|benign|preserv|suppress|except|resolv|lower)", re.IGNORECASE)
+# In prose: a question mark inside code or an address asks nothing.
+_ASKS = re.compile(r"\?[*_\"')\]]*(?=\s|$)")
 SHORT_TITLE = 60
 # What is more is kept as text: nobody answers it one by one, and every page of a case lists its questions.
 MOST_QUESTIONS = 100
@@ -279,11 +281,16 @@ def _with_their_labels(found: Iterable[Block]) -> list[Block]:
 
 
 def _without_closing(items: list[Block]) -> tuple[list[Block], Block | None]:
-    """A structured guide ends with a bare sentence that says when to escalate and when to close."""
+    """A structured guide ends with a bare sentence that says when to escalate and when to close. Whatever
+    asks stays a question: nothing that a case should answer may be lost to the gate's text."""
     is_structured = any(_LABEL.match(child.text) for item in items for child in item.children)
-    if is_structured and items and not items[-1].children and _CLOSES.search(items[-1].text):
+    if is_structured and items and not items[-1].children and _is_closing(items[-1].text):
         return items[:-1], items[-1]
     return items, None
+
+
+def _is_closing(text: str) -> bool:
+    return _CLOSES.search(text) is not None and _ASKS.search(_CODE.sub("", text)) is None
 
 
 def _plain(block: Block) -> str:

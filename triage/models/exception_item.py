@@ -20,19 +20,9 @@ from triage.enums import (
     ExceptionState,
     ValueListType,
 )
+from triage.models.approved_version import ApprovedVersion, approval_constraints
 from triage.models.case import Case
 from triage.models.days import within_a_year
-from triage.models.four_eyes import FourEyes, four_eyes_constraints
-
-# States that nobody gets into without another person's approval.
-APPROVED_STATES = (
-    ExceptionState.APPROVED,
-    ExceptionState.ACTIVE,
-    ExceptionState.EXPIRED,
-    ExceptionState.REVOKED,
-)
-# States of a version on its way: an item has one of them at most.
-ON_ITS_WAY = (ExceptionState.DRAFT, ExceptionState.PROPOSED, ExceptionState.APPROVED)
 
 
 class ExceptionItem(models.Model):
@@ -84,24 +74,17 @@ class ExceptionVersionQuerySet(VisibleQuerySet["ExceptionVersion"]):
         return self.active().filter(active_from__lte=now, expires_at__gt=now)
 
 
-class ExceptionVersion(FourEyes):
+class ExceptionVersion(ApprovedVersion):
     """What an item said at one time, and who stands for it.
 
-    entries: see `triage.exception_items.content`. owner: who answers for the workflow. revision: grows with
-    each edit and change of state. rule_version: what the rule said when it was reviewed; the hash covers its
-    hash. starts_at: not before this moment, None for as soon as approved. The active interval is active_from
-    (included) to the earlier of expires_at and ended_at (excluded). exceeds_share_by: who lets it hide more
-    of the rule's alerts than its share.
+    entries: see `triage.exception_items.content`. owner: who answers for the workflow. rule_version: what the
+    rule said when it was reviewed; the hash covers its hash. starts_at: not before this moment, None for as
+    soon as approved. It is over at the earlier of expires_at and ended_at. exceeds_share_by: who lets it hide
+    more of the rule's alerts than its share.
     """
 
     item = models.ForeignKey(ExceptionItem, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    state = models.CharField(
-        max_length=12, choices=ExceptionState.choices, default=ExceptionState.DRAFT, db_index=True
-    )
-    revision = models.PositiveIntegerField(default=1)
     entries = models.JSONField(default=list)
-    reason = models.TextField(blank=True)
     change_record = models.CharField(max_length=255, blank=True)
     owner = models.CharField(max_length=255, blank=True)
     case = models.ForeignKey(
@@ -109,9 +92,7 @@ class ExceptionVersion(FourEyes):
     )
     rule_version = models.ForeignKey(RuleVersion, null=True, on_delete=models.PROTECT, related_name="+")
     starts_at = models.DateTimeField(null=True, blank=True)
-    active_from = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
     superseded_by = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes"
     )
@@ -126,28 +107,13 @@ class ExceptionVersion(FourEyes):
     last_hit_at = models.DateTimeField(null=True, blank=True)
     last_sample_at = models.DateTimeField(null=True, blank=True)
     hits_at_last_sample = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[ExceptionVersionQuerySet] = ExceptionVersionQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["item", "-number"]
         constraints = [
-            *four_eyes_constraints("exception", approved_states=APPROVED_STATES),
-            models.CheckConstraint(
-                condition=Q(active_from__isnull=True)
-                | Q(
-                    approved_by__isnull=False,
-                    approved_at__isnull=False,
-                    approved_sha256=F("content_sha256"),
-                    approved_at__lte=F("active_from"),
-                ),
-                name="exception_was_never_active_unapproved",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state="active") | Q(active_from__isnull=False, ended_at__isnull=True),
-                name="exception_active_has_begun",
-            ),
+            *approval_constraints("exception", "item"),
             models.CheckConstraint(
                 condition=Q(state="draft") | Q(expires_at__isnull=False), name="exception_ends"
             ),
@@ -161,7 +127,6 @@ class ExceptionVersion(FourEyes):
                 condition=Q(state="draft") | within_a_year("starts_at"),
                 name="exception_lasts_a_year_once_begun",
             ),
-            models.CheckConstraint(condition=Q(state="draft") | ~Q(reason=""), name="exception_has_a_reason"),
             models.CheckConstraint(
                 condition=Q(state="draft") | ~Q(owner="") | ~Q(change_record=""),
                 name="exception_names_owner_or_change",
@@ -170,15 +135,6 @@ class ExceptionVersion(FourEyes):
                 condition=Q(exceeds_share=False) | Q(exceeds_share_by__isnull=False),
                 name="exception_share_exceeded_by_a_person",
             ),
-            models.UniqueConstraint(fields=["item", "number"], name="exception_version_number"),
-            models.UniqueConstraint(
-                fields=["item"], condition=Q(state="active"), name="exception_active_once"
-            ),
-            models.UniqueConstraint(
-                fields=["item"],
-                condition=Q(state__in=["draft", "proposed", "approved"]),
-                name="exception_one_version_on_its_way",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -186,8 +142,14 @@ class ExceptionVersion(FourEyes):
 
     @property
     def label(self) -> str:
-        """What people call the version."""
         return f"{self.item.number} v{self.number}"
+
+    @property
+    def stream(self) -> str:
+        return self.item.stream
+
+    def family(self) -> ExceptionVersionQuerySet:
+        return ExceptionVersion.objects.filter(item=self.item_id)
 
     @property
     def needs_review(self) -> bool:
@@ -229,57 +191,31 @@ def value_list_sha256(value_list: ValueList, values: Sequence[str], reason: str)
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
-class ValueListVersion(FourEyes):
+class ValueListVersion(ApprovedVersion):
     """What a value list held at one time. values: in their plain spelling, sorted, each once."""
 
     value_list = models.ForeignKey(ValueList, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    state = models.CharField(
-        max_length=12, choices=ExceptionState.choices, default=ExceptionState.DRAFT, db_index=True
-    )
-    revision = models.PositiveIntegerField(default=1)
     values = models.JSONField(default=list)
-    reason = models.TextField(blank=True)
-    active_from = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[VisibleQuerySet["ValueListVersion"]] = VisibleQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["value_list", "-number"]
-        constraints = [
-            *four_eyes_constraints("value_list", approved_states=APPROVED_STATES),
-            models.CheckConstraint(
-                condition=Q(active_from__isnull=True)
-                | Q(
-                    approved_by__isnull=False,
-                    approved_at__isnull=False,
-                    approved_sha256=F("content_sha256"),
-                    approved_at__lte=F("active_from"),
-                ),
-                name="value_list_was_never_active_unapproved",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state="active") | Q(active_from__isnull=False, ended_at__isnull=True),
-                name="value_list_active_has_begun",
-            ),
-            models.CheckConstraint(
-                condition=Q(state="draft") | ~Q(reason=""), name="value_list_has_a_reason"
-            ),
-            models.UniqueConstraint(fields=["value_list", "number"], name="value_list_version_number"),
-            models.UniqueConstraint(
-                fields=["value_list"], condition=Q(state="active"), name="value_list_active_once"
-            ),
-            models.UniqueConstraint(
-                fields=["value_list"],
-                condition=Q(state__in=["draft", "proposed", "approved"]),
-                name="value_list_one_version_on_its_way",
-            ),
-        ]
+        constraints = approval_constraints("value_list", "value_list")
 
     def __str__(self) -> str:
         return f"{self.value_list} v{self.number}"
+
+    @property
+    def label(self) -> str:
+        return str(self)
+
+    @property
+    def stream(self) -> str:
+        return self.value_list.stream
+
+    def family(self) -> VisibleQuerySet["ValueListVersion"]:
+        return ValueListVersion.objects.filter(value_list=self.value_list_id)
 
     def sha256_of_content(self) -> str:
         """SHA-256 hex of what the version holds now: what its approval is of."""

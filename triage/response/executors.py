@@ -27,7 +27,8 @@ class Executor:
             return self.look_up(action)
         if self.is_repeatable:
             return self.execute(action)
-        return Outcome(Result.UNKNOWN, "It was cut off, and can't be asked. Look, then say what you found.")
+        says = "It was cut off, and can't be asked. Look, then say what you found."
+        return Outcome(Result.UNKNOWN, says, is_askable=False)
 
     def proof(self, action: ResponseAction) -> Proof | None:
         return self.prove(action) if self.prove is not None else None

@@ -24,8 +24,7 @@ def ask_now(action: ResponseAction, *, actor: Actor) -> ResponseAction:
         row = response_rows.found(action.pk)
         if row is None or row.state != _S.UNKNOWN:
             raise StaleEditError(f"{action.number} is not unknown any more.", theirs=row)
-        row.looks = min(row.looks, response_running.MOST_LOOKS - 10)
-        response_running.ask_soon(row)
+        response_running.ask_at_once(row)
     return row
 
 

@@ -209,6 +209,8 @@ def _settle(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
         complete(row, says, actor)
     elif result is Result.FAILED:
         response_rows.finish(row, _S.FAILED, says, actor)
+    elif result is Result.UNKNOWN and not outcome.is_askable:
+        _leave_to_people(row, says, actor)
     elif result is Result.UNKNOWN:
         response_rows.set_state(row, _S.UNKNOWN, says, actor)
         ask_soon(row, outcome.again_after)
@@ -258,6 +260,12 @@ def _taken(row: ResponseAction, outcome: Outcome, actor: Actor) -> None:
         ask_soon(row, outcome.again_after)
 
 
+def _leave_to_people(row: ResponseAction, says: str, actor: Actor) -> None:
+    """Nobody else can tell: said once, after what is known, and nothing asks again."""
+    row.looks = MOST_LOOKS + 1
+    response_rows.set_state(row, _S.UNKNOWN, f"{row.says.removesuffix(says).rstrip()} {says}".lstrip(), actor)
+
+
 def _pause(number: int, longest: timedelta = LONGEST_PAUSE) -> timedelta:
     return min(FIRST_PAUSE * (1 << min(max(number - 1, 0), 20)), longest)
 
@@ -276,6 +284,13 @@ def ask_soon(row: ResponseAction, after: timedelta | None = None) -> None:
         pause = max(pause, _pause(row.looks - QUICK_LOOKS, LONGEST_WAIT))
     at = timezone.now() + pause
     outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{row.looks}", row.pk, not_before=at)
+
+
+def ask_at_once(row: ResponseAction) -> None:
+    """Ask the outbox to ask the target now, in the caller's transaction; what was given up, once more."""
+    row.looks = min(row.looks, MOST_LOOKS)
+    row.save(update_fields=["looks"])
+    outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{timezone.now().isoformat()}", row.pk)
 
 
 @outbox.handler(ASK)

@@ -7,6 +7,7 @@ from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST
 
+from detections.hidden_characters import plain
 from triage import attachments
 from triage.attachments import ChangedFileError
 from triage.errors import TriageError
@@ -30,7 +31,8 @@ def attachment_add(request: Asked, pk: int) -> HttpResponse:
             if made.is_mismatch:
                 messages.warning(
                     request,
-                    f"File {made.pk} is named as {made.named_type}, and its content is {made.content_type}.",
+                    f"{plain(made.name)} is named as {made.named_type}, and its content is "
+                    f"{made.content_type}.",
                 )
 
     count = len(sent)

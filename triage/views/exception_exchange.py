@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from detections.models import Rule
 from triage.exception_items.exchange import ExportedItems, ImportedItems, export_items, import_items
 from triage.exception_items.kibana_entries import lines_of
-from triage.exception_items.states import PROPOSE
+from triage.exception_items.way import PROPOSE
 from triage.forms import ExceptionImportForm
 from triage.models import ExceptionItem
 from triage.views.doors import Asked, page

@@ -19,8 +19,8 @@ from triage.exception_items.content import REMOTE_IP, Content, content_of
 from triage.exception_items.forms import read_content
 from triage.exception_items.guardrails import guide_of_rule, seen_in
 from triage.exception_items.selectivity import Host, Recent, alone, hosts_of, recent_alerts
-from triage.exception_items.states import PROPOSE
 from triage.exception_items.ticks import Judged, judged
+from triage.exception_items.way import PROPOSE
 from triage.facts import first_alert
 from triage.models import Case, ExceptionVersion, ValueList
 from triage.templatetags.values import flat

@@ -25,8 +25,9 @@ from triage.exception_items.content import Entry, content_of, entries_of
 from triage.exception_items.forms import read_end
 from triage.exception_items.guardrails import guide_of_rule, seen_of
 from triage.exception_items.selectivity import Alone, alone, recent_alerts
-from triage.exception_items.states import EXCEED, PROPOSE
+from triage.exception_items.states import EXCEED
 from triage.exception_items.ticks import Judged, judged
+from triage.exception_items.way import PROPOSE
 from triage.models import BackTest, Evidence, ExceptionItem, ExceptionVersion
 from triage.views import exception_rows
 from triage.views.case_page import load

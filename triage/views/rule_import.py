@@ -13,7 +13,7 @@ from detections.errors import CasewrightError
 from detections.rule_import import Preview
 from triage import uploads
 from triage.exception_items import exchange as exception_exchange
-from triage.exception_items import states as exception_states
+from triage.exception_items.way import PROPOSE
 from triage.forms import RuleImportForm
 from triage.views.doors import Asked, page
 
@@ -100,11 +100,7 @@ def _draft_exceptions(request: Asked, key: uuid.UUID, found: Preview) -> HttpRes
 
 
 def _gist(warnings: list[str]) -> str:
-    more = (
-        f" {len(warnings) - 1:,} more rules have the same kind of fault: see lint_rules."
-        if warnings[1:]
-        else ""
-    )
+    more = f" {len(warnings) - 1:,} more of such warnings: see lint_rules." if warnings[1:] else ""
     return warnings[0] + more
 
 
@@ -125,7 +121,7 @@ def _shown(
             "new": found.new[:NEW_SHOWN],
             "refused": found.refused[:REFUSED_SHOWN],
             "exceptions": found.exceptions[:REFUSED_SHOWN],
-            "may_draft": request.actor.can(exception_states.PROPOSE) and request.actor.user is not None,
+            "may_draft": request.actor.can(PROPOSE) and request.actor.user is not None,
             "refused_drafts": drafts.refused[:REFUSED_SHOWN] if drafts else [],
             "notes": sorted({note for one in drafts.drafted for note in one.notes}) if drafts else [],
             "not_runnable": sum(found.not_runnable.values()),

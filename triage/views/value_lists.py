@@ -15,9 +15,9 @@ from triage.enums import VALUE_LIST_HOLDS, ExceptionState
 from triage.errors import ContentFaultsError, StaleEditError, TriageError
 from triage.exception_items import overview as exception_overview
 from triage.exception_items import value_lists as lists
-from triage.exception_items.states import PROPOSE
+from triage.exception_items.way import PROPOSE
 from triage.models import ExceptionItem, ExceptionVersion, ValueList, ValueListVersion
-from triage.models.exception_item import ON_ITS_WAY
+from triage.models.approved_version import ON_ITS_WAY
 from triage.views.doors import Asked, page
 from triage.views.exception_rows import number_of
 

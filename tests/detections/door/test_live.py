@@ -22,7 +22,7 @@ REQUESTS, EVENTS = 40, 25
 def instance(tmp_path_factory):
     instance = Instance(tmp_path_factory.mktemp("door") / "data", CASEWRIGHT_BULK_IN_FLIGHT="1").start()
     yield instance
-    instance.stop()
+    instance.kill()
 
 
 @pytest.fixture(scope="module")

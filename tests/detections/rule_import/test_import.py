@@ -1,14 +1,20 @@
 """What an import shows, stores and refuses."""
 
 import tarfile
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 
-from detections import rule_import, schedules
+from detections import invariants, rule_import, run, schedules
 from detections.actors import NotPermittedError
-from detections.models import JournalEntry, Rule, RuleVersion
+from detections.enums import RunTrigger
+from detections.models import CoveredWindow, JournalEntry, Rule, RuleVersion
 from detections.rule_import import StalePreviewError
+from detections.rule_lint import lint
 from detections.rule_loading import SHIPPED, load_rules
+from tests.factories.events import mapped, mshta_start
 from tests.factories.rule_exports import (
     closing_line,
     connector,
@@ -134,6 +140,48 @@ def test_the_twin_of_an_installed_rule_is_told(look, write, product):
     assert entry.says == (
         f"{rule.name} is installed and does the same work. Enabling both makes each match count twice.",
     )
+
+
+WIDENED = (
+    "The file reads back 0:01:00 every 0:05:00: where a run looks back from now, what lies between two runs "
+    "goes unsearched. Here a run begins where the last one ended, so that nothing does, and the look-back is "
+    "as long as the interval."
+)
+
+
+def test_a_look_back_shorter_than_the_interval_is_widened_and_said(load, look, write, store, product):
+    export = write(lines(rule_values("a", **{"from": "now-1m"}), rule_values("b"), closing_line(2)))
+    assert [entry.says for entry in look(export).new] == [(WIDENED,), ()]
+    done = load(export)
+    assert done.warnings == [f"Rule a: {WIDENED}"]
+    assert [(rule.interval_seconds, rule.lookback_seconds) for rule in done.new] == [(300, 300), (300, 540)]
+    found = lint(Rule.objects.select_related("current"), actor=product).findings
+    assert [(one.rule.rule_id, one.level.value, one.says) for one in found] == [("a", "note", WIDENED)]
+    schedules.change_schedule(done.new[0], actor=product, lookback_seconds=600)
+    assert lint(Rule.objects.select_related("current"), actor=product).findings == ()
+    with pytest.raises(schedules.ScheduleError, match="shorter than the interval of 300 s"):
+        schedules.change_schedule(done.new[0], actor=product, lookback_seconds=60)
+
+
+def test_a_rule_that_was_widened_searches_all_that_lies_between_its_runs(load, write, store, product):
+    query = 'process where process.name == "mshta.exe"'
+    export = write(lines(rule_values("a", query=query, **{"from": "now-1m"}), closing_line(1)))
+    rule = schedules.set_enabled(load(export).new[0], True, actor=product)
+    began = timezone.now()
+    for minutes in range(5, 26, 5):
+        # A minute after the run before, four before this one: a look-back from now would not see it.
+        at = began + timedelta(minutes=minutes - 4)
+        with time_machine.travel(at, tick=False):
+            store.append(mapped(mshta_start(at)), batch=f"test:{minutes}")
+        now = began + timedelta(minutes=minutes)
+        with time_machine.travel(now, tick=False):
+            (made,) = run.run_rules([rule], actor=product, trigger=RunTrigger.SCHEDULE, now=now)
+        assert (made.status, made.alerts_new) == ("succeeded", 1)
+    rule.refresh_from_db()
+    assert [(one.start, one.end) for one in CoveredWindow.objects.filter(rule=rule)] == [
+        (None, rule.covered_until)
+    ]
+    assert list(invariants.broken()) == []
 
 
 def test_a_type_that_does_not_run_here_loads_and_says_so(load, look, write):
@@ -296,10 +344,11 @@ def test_leads_and_admins_import_and_analysts_do_not(write, analyst, lead, admin
 
 
 @pytest.mark.slow
-def test_the_public_rules_load_whole(look, load):
+def test_the_public_rules_load_whole(look, product):
     archive = shared("rules/elastic-rules.tar.gz")
-    assert (len(look(archive).new), refusals(look(archive))) == (1287, [])
-    assert len(load(archive).new) == 1287
+    found = look(archive)
+    assert (len(found.new), refusals(found)) == (1287, [])
+    assert len(rule_import.apply(found, actor=product).new) == 1287
     assert (len(look(archive).unchanged), Rule.objects.filter(enabled=True).count()) == (1287, 0)
 
 

@@ -12,6 +12,7 @@ from detections.eql import parse
 from detections.eql.known import catalogue
 from detections.stores.base import EqlSearch, MappedEvent, Region
 from detections.stores.embedded import EmbeddedStore, MemoryManifest, narrowing
+from tests.faults import number
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 EVERYTHING = Region(None, START + timedelta(days=1), 0, 2**40)
@@ -79,7 +80,9 @@ def _queries(draw: st.DrawFn) -> str:
     )[form]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=number(75, 500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(query=_queries(), after=st.sampled_from((None, 30, 70)))
 def test_same_matches_as_without(store: EmbeddedStore, query: str, after: int | None) -> None:
     region = EVERYTHING

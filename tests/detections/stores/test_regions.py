@@ -14,6 +14,7 @@ from detections.stores.embedded import compacting
 from detections.stores.embedded.merge_plan import IN_TIME, SORTED, Merge
 from tests.detections.stores.conftest import CATALOGUE
 from tests.detections.stores.events import at, event
+from tests.faults import number
 
 REACH = timedelta(seconds=10)
 QUERIES = {
@@ -121,7 +122,9 @@ class History:
         return {match for match in self.oracle(allowed) if searched & set(match)}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=number(60, 500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     steps=STEPS,
     query=st.sampled_from(sorted(QUERIES)),

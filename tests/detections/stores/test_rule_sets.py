@@ -14,6 +14,7 @@ from detections.stores.embedded import EmbeddedStore, MemoryManifest
 from detections.stores.embedded.eql_search import EqlSearcher
 from tests.detections.stores.events import EVERYTHING, event, identity, names
 from tests.detections.stores.test_eql_search import search
+from tests.faults import number as number_of
 from tests.shared import shared
 
 
@@ -62,7 +63,9 @@ def test_the_public_rules_find_in_captures_together_what_they_find_alone(store, 
         if events:
             store.append(events, batch=str(number))
     together = store.search_eql(searches, EVERYTHING, limit=500)
-    assert found(together) == found(alone(store, searches, EVERYTHING))
+    # Each alone is what takes the time: every rule of the set searched with the others, every second checked.
+    some = slice(None, None, number_of(2, 1))
+    assert found(together[some]) == found(alone(store, searches[some], EVERYTHING))
     assert sum(bool(one.matches) for one in together) > 3
 
 

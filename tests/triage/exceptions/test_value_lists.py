@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from detections.actors import NotPermittedError
-from detections.models import Alert
+from detections.models import Alert, JournalEntry
 from tests.factories.cases import alert
 from tests.factories.events import attack
 from tests.factories.exceptions import PLAIN, active
@@ -50,6 +50,51 @@ def test_a_list_is_approved_by_another_person_and_as_it_was_shown(analyst, lead,
     edited = value_lists.edit_list(row, ["10.0.0.1"], actor=analyst, revision=row.revision, reason="x")
     row.refresh_from_db()
     assert (row.state, edited.state, edited.number) == ("superseded", "draft", 2)
+
+
+def test_each_step_of_a_list_is_written_down_and_one_version_is_in_force(analyst, lead):
+    first = in_force(analyst, lead, "10.0.0.9", kind="ip")
+    second = value_lists.edit_list(first, ["10.0.0.1"], actor=analyst, revision=first.revision, reason="x")
+    second = value_lists.propose_list(second, actor=analyst, revision=second.revision)
+    with pytest.raises(StaleEditError, match="changed after it was shown"):
+        value_lists.decline_list(second, actor=lead, reason="No.", seen_sha256=first.content_sha256)
+    second = value_lists.approve_list(second, actor=lead, seen_sha256=second.content_sha256)
+    first.refresh_from_db()
+    assert [(row.number, row.state, row.ended_at is None) for row in (first, second)] == [
+        (1, "superseded", False),
+        (2, "active", True),
+    ]
+    with pytest.raises(TriageError, match="Say why the value list is taken back"):
+        value_lists.revoke_list(second, actor=lead, reason=" ")
+    value_lists.revoke_list(second, actor=lead, reason="Old.")
+    with pytest.raises(StaleEditError, match="servers v2 is revoked: there is nothing to revoke"):
+        value_lists.revoke_list(second, actor=lead, reason="Old.")
+    entries = JournalEntry.objects.filter(stream__name=first.stream).order_by("number")
+    assert [(one.verb.removeprefix("value_list_"), one.before, one.after) for one in entries] == [
+        ("drafted", "", "draft"),
+        ("proposed", "draft", "proposed"),
+        ("approved", "proposed", "approved"),
+        ("activated", "approved", "active"),
+        ("edited", "servers v1", "draft"),
+        ("proposed", "draft", "proposed"),
+        ("approved", "proposed", "approved"),
+        ("superseded", "active", "superseded"),
+        ("activated", "approved", "active"),
+        ("revoked", "active", "revoked"),
+    ]
+
+
+def test_a_list_that_is_declined_says_why_and_another_version_may_follow(analyst, lead):
+    row = value_lists.draft_list("servers", "ip", ["10.0.0.9"], actor=analyst, reason="CMDB")
+    row = value_lists.propose_list(row, actor=analyst, revision=row.revision)
+    with pytest.raises(TriageError, match="Say why"):
+        value_lists.decline_list(row, actor=lead, reason="", seen_sha256=row.content_sha256)
+    row = value_lists.decline_list(row, actor=lead, reason="Too wide.", seen_sha256=row.content_sha256)
+    assert (row.state, row.decided_reason, row.approved_by) == ("declined", "Too wide.", None)
+    edited = value_lists.edit_list(row, ["10.0.0.1"], actor=analyst, revision=row.revision, reason="x")
+    assert (edited.number, edited.state) == (2, "draft")
+    with pytest.raises(StaleEditError, match="servers v2 is draft already: go on with that one"):
+        value_lists.edit_list(row, ["10.0.0.2"], actor=analyst, revision=row.revision, reason="x")
 
 
 def test_entries_hold_by_the_list_in_force_and_name_its_version(rule, analyst, lead):

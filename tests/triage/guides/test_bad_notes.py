@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detections.rule_files import load_rules
+from tests.faults import number
 from tests.shared import shared
 from tests.triage.guides.test_note import ENTRY, NOTE, lost
 from triage.guides import Blocked, fill, parse_guide, render
@@ -66,7 +67,7 @@ def test_every_word_is_kept_beside_odd_line_ends_deep_lists_and_definitions_of_l
 def test_mutated_public_notes_are_read_whole():
     rules = [rule for rule in load_rules([shared("rules/elastic-rules.tar.gz")]).rules if rule.note]
     chance = random.Random(20)
-    for _ in range(1500):
+    for _ in range(number(500, 1_500)):
         rule = chance.choice(rules)
         note = mutated(rule.note, chance)
         left = [line.text for line in placed(note, parse_guide(note, rule.transforms)) if line.is_left_over]

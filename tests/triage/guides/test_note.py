@@ -220,12 +220,31 @@ def test_other_ways_of_writing_a_guide_mean_the_same(write):
     assert [line.text for line in placed(note, guide) if line.is_left_over] == []
 
 
-def test_a_last_question_without_labels_is_no_closing_sentence():
-    guide = parse_guide(NOTE.replace("- Escalate when odd; close when known.", "- Who else saw it?"), [ENTRY])
-    assert ([question.title for question in guide.questions], guide.closing) == (
-        ["Is it real?", "Who else saw it?"],
-        "",
-    )
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Who else saw it?",
+        "Was the session closed before the download?",
+        "**Has anybody escalated it before?**",
+        'Does the ticket say "closed as benign?"',
+        "Was the ticket closed? Look into the ticket system.",
+    ],
+)
+def test_a_last_question_without_labels_is_no_closing_sentence(asked):
+    guide = parse_guide(NOTE.replace("Escalate when odd; close when known.", asked), [ENTRY])
+    assert ([question.title for question in guide.questions], guide.closing) == (["Is it real?", asked], "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Escalate when odd; close when known.",
+        "Escalate when `reg.exe /?` or https://example.com/?a=b was asked for; close when known.",
+    ],
+)
+def test_a_last_statement_about_escalating_or_closing_is_the_closing_sentence(said):
+    guide = parse_guide(NOTE.replace("Escalate when odd; close when known.", said), [ENTRY])
+    assert ([question.title for question in guide.questions], guide.closing) == (["Is it real?"], said)
 
 
 def test_what_nobody_could_answer_one_by_one_is_kept_as_text():

@@ -12,7 +12,8 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from detections import outbox
+from detections import invariants, outbox
+from detections.models import OutboxRow
 from tests.factories.actions import WHY, approved, connect, done, observable, preserved
 from tests.factories.receivers import cut, dripping, receiver, silent
 from triage import reply_links
@@ -26,10 +27,13 @@ from triage.models import (
     ResponseAction,
 )
 from triage.response import actions as response_actions
-from triage.response import block_feed, connectors
+from triage.response import block_feed, connectors, executors
 from triage.response import checks as response_checks
+from triage.response import results as response_results
+from triage.response import running as response_running
 from triage.response import undo as response_undo
 from triage.response.actions import Wish
+from triage.response.executors import Executor
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +129,48 @@ def test_a_status_address_is_asked_where_nothing_was_answered(make_case, analyst
     hook.answers = [(200, {}, {"result": "done", "holding": False})]
     proof = response_checks.prove_now(action, actor=analyst)
     assert proof.says.startswith("It does not hold any more.")
+
+
+def test_a_target_that_can_not_be_asked_is_looked_at_once_and_left_to_people(
+    make_case, analyst, lead, hook, client, ana
+):
+    hook.answers = [(500, {}, {"message": "Oh no"})]
+    action = approved(make_case(), analyst, lead)
+    now = timezone.now()
+    state, sent = done(action)
+    says = f"It can't be asked what became of {action.number}: look there, then say what you found."
+    for days in (1, 2, 20):
+        with time_machine.travel(now + timedelta(days=days), tick=False):
+            assert done(action) == (state, f"{sent} {says}")
+    looks = OutboxRow.objects.filter(kind=response_running.ASK, subject=action.pk)
+    assert (state, len(hook.got), looks.count()) == ("unknown", 1, 1)
+    client.force_login(ana)
+    page = client.get(f"/actions/{action.pk}/").content.decode()
+    assert "the target is asked, where it can be." in page
+    client.post(f"/actions/{action.pk}/ask/")
+    assert done(action) == (state, f"{sent} {says}")
+    assert (looks.count(), looks.filter(state="done").count()) == (2, 2)
+    response_results.record_result(action, succeeded=True, proof="The rule is in.", actor=analyst)
+    action.refresh_from_db()
+    assert action.state == "succeeded"
+    assert list(invariants.broken()) == []
+
+
+def test_an_action_of_our_own_that_can_not_be_asked_is_looked_at_once(
+    make_case, analyst, lead, hook, monkeypatch
+):
+    hook.answers = [(500, {}, {})]
+    action = approved(make_case(), analyst, lead)
+    _state, sent = done(action)
+    cut_off = Executor(execute=lambda _action: pytest.fail("It is repeated."))
+    monkeypatch.setitem(executors._executors, action.kind.key, cut_off)
+    for days in (1, 2):
+        with time_machine.travel(timezone.now() + timedelta(days=days), tick=False):
+            assert done(action) == (
+                "unknown",
+                f"{sent} It was cut off, and can't be asked. Look, then say what you found.",
+            )
+    assert OutboxRow.objects.filter(kind=response_running.ASK, subject=action.pk).count() == 1
 
 
 def test_a_target_calls_back_once_with_its_signed_address(make_case, analyst, lead, hook, client):

@@ -180,6 +180,15 @@ def test_an_endpoint_that_never_comes_back_is_given_up_and_a_person_asked(ready,
     assert (state, len(kibana.got), says.endswith(response_running.GIVEN_UP)) == ("unknown", asked, True)
     entries = JournalEntry.objects.filter(verb="action_unknown", data__action=action.pk)
     assert entries.count() == 1
+    for _ in range(2):
+        asked = len(kibana.got)
+        response_results.ask_now(action, actor=analyst)
+        # Asked at once, and given up again: no look of its own follows.
+        state, says = passing(action, 60 * 86_400)
+        assert (len(kibana.got) > asked, says.count(response_running.GIVEN_UP)) == (True, 1)
+        asked = len(kibana.got)
+        passing(action, 61 * 86_400)
+        assert len(kibana.got) == asked
     with time_machine.travel(timezone.now() + timedelta(days=61), tick=False):
         response_results.record_result(action, succeeded=False, proof="It was scrapped.", actor=analyst)
     action.refresh_from_db()

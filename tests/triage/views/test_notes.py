@@ -94,11 +94,15 @@ def test_a_file_is_a_download_and_nothing_else(as_analyst, make_case, analyst):
 
 def test_a_file_that_is_not_what_its_name_says_is_told_of(as_analyst, make_case):
     case = make_case()
-    program = io.BytesIO(b"MZ\x90\0")
-    program.name = "invoice.pdf"
-    reply = as_analyst.post(f"/cases/{case.pk}/files/", {"files": program}, follow=True).content.decode()
-    assert "is named as application/pdf, and its content is application/x-msdownload." in reply
-    assert "1 file is kept with the case." in reply
+    text, first, second = io.BytesIO(b"plain"), io.BytesIO(b"MZ\x90\0"), io.BytesIO(b"MZ\x90\0\0")
+    text.name, first.name, second.name = "notes.txt", "invoice.pdf", "in\u2800voice.pdf"
+    sent = {"files": [text, first, second]}
+    reply = as_analyst.post(f"/cases/{case.pk}/files/", sent, follow=True).content.decode()
+    told = "is named as application/pdf, and its content is application/x-msdownload.</p>"
+    assert f"<p>invoice.pdf {told}" in reply
+    assert f"<p>in\u2039U+2800\u203avoice.pdf {told}" in reply
+    assert reply.count("is named as") == 2
+    assert "3 files are kept with the case." in reply
 
 
 def test_an_outsider_sees_none_of_it(client, otto, make_case, analyst):
