@@ -62,14 +62,10 @@ class DatabaseManifest:
     ) -> int:
         try:
             with transaction.atomic():
-                counter = _locked_counter()
-                if counter.head != expected_head:
-                    raise ManifestMovedError
-                counter.head += 1
-                counter.save(update_fields=["head"])
+                number = _advance(expected_head)
                 _register(fields)
-                _row(segment, counter.head, arrived_at).save(force_insert=True)
-                return counter.head
+                _row(segment, number, arrived_at).save(force_insert=True)
+                return number
         except IntegrityError as error:
             # The batch, or the counter's first row, was somebody else's a moment ago.
             raise ManifestMovedError from error
@@ -87,8 +83,9 @@ class DatabaseManifest:
                 self._turn(row, SegmentState.UNREADABLE, reason)
             row.save(update_fields=["failures", "last_error", "state"])
 
-    def report_readable(self, path: str) -> None:
+    def report_readable(self, path: str, *, expected_head: int) -> None:
         with transaction.atomic():
+            _advance(expected_head)
             row = SegmentRow.objects.select_for_update().get(path=path)
             if row.state == SegmentState.UNREADABLE:
                 self._turn(row, SegmentState.ACTIVE, "its file is whole again")
@@ -107,8 +104,10 @@ class DatabaseManifest:
         )
         row.state = state
 
-    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+    def swap(self, sources: Sequence[Segment], merged: Segment, *, expected_head: int | None = None) -> None:
         with transaction.atomic():
+            if expected_head is not None:
+                _advance(expected_head)
             paths = [segment.path for segment in sources]
             rows = list(SegmentRow.objects.select_for_update().filter(path__in=paths, state__in=VISIBLE))
             if len(rows) != len(paths):
@@ -142,9 +141,15 @@ def _rows(keys: list[int]) -> Iterable[SegmentRow]:
         yield from SegmentRow.objects.filter(pk__in=keys[start : start + 500])
 
 
-def _locked_counter() -> IngestCounter:
+def _advance(expected_head: int) -> int:
+    """Take the next number, in the caller's transaction. Raises ManifestMovedError if somebody else did."""
     IngestCounter.objects.get_or_create(name="events")
-    return IngestCounter.objects.select_for_update().get(name="events")
+    counter = IngestCounter.objects.select_for_update().get(name="events")
+    if counter.head != expected_head:
+        raise ManifestMovedError
+    counter.head += 1
+    counter.save(update_fields=["head"])
+    return int(counter.head)
 
 
 def _register(fields: Iterable[Field]) -> None:

@@ -1,6 +1,7 @@
 """The manifest in the database."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -87,6 +88,18 @@ def test_a_segment_that_fails_three_times_is_set_aside_and_the_journal_says_so(s
         ("active", "unreadable"),
         ("unreadable", "active"),
     ]
+
+
+def test_a_segment_that_is_taken_back_takes_a_number_and_only_from_who_knows_the_last(store):
+    store.append([event("a")], batch="1")
+    store.append([event("b", 1)], batch="2")
+    manifest, [first, second] = DatabaseManifest(), store.reader.manifest.segments()
+    with pytest.raises(ManifestMovedError):
+        manifest.report_readable(first.path, expected_head=1)
+    manifest.report_readable(first.path, expected_head=2)
+    with pytest.raises(ManifestMovedError):
+        manifest.swap([second], replace(second, path="segments/m", batch="m"), expected_head=2)
+    assert (manifest.head(), [one.path for one in manifest.segments()]) == (3, [first.path, second.path])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from detections.eql.fields import Field
@@ -27,6 +27,7 @@ class _Draft:
     batch: str
     events: list[MappedEvent]
     checked: int = 0
+    looked_at: set[str] = field(default_factory=set)
     written: Segment | None = None
     new_fields: tuple[Field, ...] = ()
 
@@ -77,15 +78,18 @@ class Appender:
         identities = [event.identity for event in draft.events]
 
         def look(segments: list[Segment]) -> set[str]:
-            unseen = [segment for segment in segments if segment.ingest > draft.checked]
-            return self.index.known(unseen, identities)
+            # By path, not by number: a segment that could not be read may be shown again under its old one.
+            unseen = [one for one in segments if one.readable and one.path not in draft.looked_at]
+            known = self.index.known(unseen, identities)
+            draft.looked_at.update(one.path for one in unseen)
+            return known
 
         return self.reader.read(look)
 
     def _committed(self, draft: _Draft) -> int | None:
         """The batch's number, or None where somebody else was faster."""
         manifest, seen = self.reader.manifest, self.reader.manifest.fields()
-        if any(seen.get(field.name, field).type != field.type for field in draft.new_fields):
+        if any(seen.get(one.name, one).type != one.type for one in draft.new_fields):
             self._discard(draft)
         if draft.written is None:
             encoded = encode(draft.events, self.catalogue, seen, self.shape)

@@ -83,12 +83,14 @@ def compacted(reader: Reader, now: datetime, *, more: Callable[[], bool] = lambd
     return Compacted(sources, files, rows, tuple(failed))
 
 
-def merge(reader: Reader, plan: Merge, *, without: Collection[str] = ()) -> Segment:
+def merge(
+    reader: Reader, plan: Merge, *, without: Collection[str] = (), expected_head: int | None = None
+) -> Segment:
     """Write the merged file and show it instead of its sources.
 
-    without: identities of the sources that stay out, as other segments have them. Raises
-    ManifestMovedError if the sources are not what they were, StoreError if they can't be read or the disk
-    refuses; nothing has changed then.
+    without: identities of the sources that stay out, as other segments have them up to `expected_head`.
+    Raises ManifestMovedError if the sources or the head are not what they were, StoreError if the sources
+    can't be read or the disk refuses; nothing has changed then.
     """
     seen = _Written()
 
@@ -113,7 +115,7 @@ def merge(reader: Reader, plan: Merge, *, without: Collection[str] = ()) -> Segm
     except UnreadableError as error:
         raise reader.failure(error) from error
     try:
-        reader.manifest.swap(plan.sources, segment)
+        reader.manifest.swap(plan.sources, segment, expected_head=expected_head)
     except ManifestMovedError:
         reader.files.discard(segment)
         raise

@@ -91,19 +91,22 @@ class Manifest(Protocol):
         """Count a failure to read a segment. The third takes it out of the readable ones."""
         ...
 
-    def report_readable(self, path: str) -> None:
-        """The file is whole (again)."""
+    def report_readable(self, path: str, *, expected_head: int) -> None:
+        """The file is whole again. Takes a number, so that writers that began before look into it too.
+
+        Raises ManifestMovedError if the head is not the expected one: the file may hold what came since.
+        """
         ...
 
     def paths(self) -> set[str]:
         """Every path that the manifest still names, in whatever state."""
         ...
 
-    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+    def swap(self, sources: Sequence[Segment], merged: Segment, *, expected_head: int | None = None) -> None:
         """Show one segment instead of several, in one transaction; the files of these are kept for a while.
 
-        A source that was unreadable was read after all. Raises ManifestMovedError if one is not visible any
-        more.
+        A source that was unreadable was read after all; `expected_head` is then as in `report_readable`.
+        Raises ManifestMovedError if one is not visible any more.
         """
         ...
 
@@ -162,17 +165,26 @@ class MemoryManifest:
     def report_unreadable(self, path: str, reason: str) -> None:
         self._failures.setdefault(path, []).append(reason)
 
-    def report_readable(self, path: str) -> None:
-        self._failures.pop(path, None)
+    def report_readable(self, path: str, *, expected_head: int) -> None:
+        with self._lock:
+            self._advance(expected_head)
+            self._failures.pop(path, None)
+
+    def _advance(self, expected_head: int) -> None:
+        if self._head != expected_head:
+            raise ManifestMovedError
+        self._head += 1
 
     def paths(self) -> set[str]:
         return {segment.path for segment in self._segments} | set(self._retired)
 
-    def swap(self, sources: Sequence[Segment], merged: Segment) -> None:
+    def swap(self, sources: Sequence[Segment], merged: Segment, *, expected_head: int | None = None) -> None:
         with self._lock:
             gone = {segment.path for segment in sources}
             if not gone <= {segment.path for segment in self._segments}:
                 raise ManifestMovedError
+            if expected_head is not None:
+                self._advance(expected_head)
             kept = [segment for segment in self._segments if segment.path not in gone]
             self._segments = sorted([*kept, merged], key=lambda segment: segment.ingest)
             self._retired.update(dict.fromkeys(gone, datetime.now(UTC)))

@@ -8,12 +8,13 @@ import pyarrow.parquet as pq
 
 from detections.stores.embedded.compacting import merge
 from detections.stores.embedded.identities import identities_in
-from detections.stores.embedded.manifest import Segment
+from detections.stores.embedded.manifest import ManifestMovedError, Segment
 from detections.stores.embedded.merge_plan import IN_TIME, Merge
 from detections.stores.embedded.reader import Reader
 
 # A search that began before a segment was replaced still reads its file.
 GRACE = timedelta(minutes=15)
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +41,37 @@ def swept(reader: Reader, now: datetime) -> Swept:
     for segment in reader.manifest.segments():
         if segment.readable:
             continue
-        if reader.files.fault(segment):
+        if reader.files.fault(segment) or not _taken_back(reader, segment):
             unreadable.append(segment.path)
         else:
-            _taken_back(reader, segment)
             recovered.append(segment.path)
     return Swept(tuple(path.name for path in deleted), tuple(recovered), tuple(unreadable))
 
 
-def _taken_back(reader: Reader, segment: Segment) -> None:
-    """Show a segment again, without the events that were sent once more while it could not be read."""
+def _taken_back(reader: Reader, segment: Segment) -> bool:
+    """Show a segment again, without the events that were sent once more while it could not be read.
+
+    False where writers kept coming in between; the next sweep tries again.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            _show(reader, segment)
+        except ManifestMovedError:
+            continue
+        return True
+    return False
+
+
+def _show(reader: Reader, segment: Segment) -> None:
+    # Before the look-up: what is committed after it makes the manifest refuse.
+    head = reader.manifest.head()
     later = [one for one in reader.manifest.segments() if one.ingest > segment.lowest_ingest]
     others = reader.scan(one for one in later if one.path != segment.path)
     sent_again = identities_in(others, _identities(reader, segment))
     if sent_again:
-        merge(reader, Merge((segment,), max(segment.level, IN_TIME)), without=sent_again)
+        merge(reader, Merge((segment,), max(segment.level, IN_TIME)), without=sent_again, expected_head=head)
     else:
-        reader.manifest.report_readable(segment.path)
+        reader.manifest.report_readable(segment.path, expected_head=head)
 
 
 def _identities(reader: Reader, segment: Segment) -> list[str]:

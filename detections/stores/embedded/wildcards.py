@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from detections.eql.ast import Dialect, Expression, FieldRef, Literal, Pattern
 from detections.eql.patterns import ascii_fold
 
+# Compiling takes 50 ms for 100,000 characters, and more than in proportion for more.
+LONGEST = 200_000
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _JOKERS = {"*": ".*", "?": "."}
 
@@ -21,26 +23,23 @@ class Wildcards:
     expression: str
     folds: bool
 
-    def codes(self, texts: pa.Array) -> list[int] | None:
-        """Which of the texts match, by their place; None where RE2 finds the patterns too large."""
-        try:
-            found = pc.match_substring_regex(texts, self.expression)
-        except pa.ArrowInvalid:
-            return None
-        places: list[int] = pc.indices_nonzero(found).to_pylist()
-        return places
+    def codes(self, texts: pa.Array) -> list[int]:
+        """Which of the texts match, by their place."""
+        found: list[int] = pc.indices_nonzero(pc.match_substring_regex(texts, self.expression)).to_pylist()
+        return found
 
 
 @lru_cache(maxsize=4096)
 def wildcards_of(node: Expression) -> Wildcards | None:
-    """None where a condition is no wildcard pattern over a field."""
+    """None where a condition is no wildcard pattern over a field, or too long a one to compile."""
     if not isinstance(node, Pattern) or node.dialect is not Dialect.WILDCARD:
         return None
     if not isinstance(node.value, FieldRef):
         return None
     texts = (str(item.value) for item in node.patterns if isinstance(item, Literal))
     patterns = (ascii_fold(text) if node.insensitive else text for text in texts)
-    return Wildcards(rf"(?s)\A(?:{'|'.join(map(_expression, patterns))})\z", node.insensitive)
+    expression = rf"(?s)\A(?:{'|'.join(map(_expression, patterns))})\z"
+    return Wildcards(expression, node.insensitive) if len(expression) <= LONGEST else None
 
 
 def _expression(pattern: str) -> str:

@@ -115,6 +115,10 @@ def _lists_of(part: _Chosen, name: str) -> pa.Table:
 
 def _together(found: Sequence[pa.ChunkedArray | int]) -> pa.Array:
     """One column over all parts; a number stands for so many rows without a value."""
+    kinds = {one.type for one in found if not isinstance(one, int)}
+    if len(kinds) > 1:
+        # Where one part could not be read as codes, none is.
+        found = [one if isinstance(one, int) else _texts_of(one) for one in found]
     kind = next(one.type for one in found if not isinstance(one, int))
     chunks: list[pa.Array] = []
     for one in found:
@@ -122,6 +126,11 @@ def _together(found: Sequence[pa.ChunkedArray | int]) -> pa.Array:
     if pa.types.is_list(kind):
         return _lists(chunks, kind)
     return _codes(chunks, kind)
+
+
+def _texts_of(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = pa.list_(pa.string())
+    return pa.chunked_array([chunk.cast(kind) for chunk in lists.chunks], kind)
 
 
 def _codes(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:

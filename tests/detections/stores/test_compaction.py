@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,18 @@ def test_recent_batches_become_one_segment_in_the_order_of_time(many):
     assert everything(many).events == before
     assert [one.ingest for one in before] == list(range(10, 0, -1))
     assert many.compact().sources == 0
+
+
+def test_a_row_group_has_the_texts_of_its_own_rows_alone(new_store, clock, monkeypatch):
+    monkeypatch.setattr(compacting, "ROWS_IN_GROUP", 2)
+    store = new_store(clock=clock)
+    for number in range(8):
+        store.append([event(f"e{number}", number, process__name=f"p{number // 2}")], batch=str(number))
+    store.compact()
+    [one] = segments(store)
+    file = pq.ParquetFile(store.reader.files.absolute(one.path), read_dictionary=["s.process.name"])
+    groups = [file.read_row_group(number)["s.process.name"].chunk(0) for number in range(4)]
+    assert [group.dictionary.to_pylist() for group in groups] == [["p0"], ["p1"], ["p2"], ["p3"]]
 
 
 def test_closed_hours_are_sorted_and_answer_the_same(many, clock):

@@ -135,6 +135,46 @@ def test_what_is_sent_again_while_its_segment_is_unreadable_is_there_once_when_i
     assert empty.append([event("a", 0), event("b", 1), event("c", 2)], batch="3").new == 1
 
 
+def between(monkeypatch, manifest, step, meddle):
+    """Have something happen once, just before a step of the manifest."""
+    unwrapped = getattr(manifest, step)
+
+    def wrapped(*given, **named):
+        monkeypatch.setattr(manifest, step, unwrapped)
+        meddle()
+        return unwrapped(*given, **named)
+
+    monkeypatch.setattr(manifest, step, wrapped)
+
+
+@pytest.mark.parametrize("sent_before", [[], ["a"]])
+def test_what_is_sent_again_while_its_segment_is_taken_back_is_there_once(
+    empty, tmp_path, monkeypatch, sent_before
+):
+    empty.append([event("a", 0), event("b", 1)], batch="1")
+    manifest = empty.reader.manifest
+    [lost] = [segment.path for segment in manifest.segments()]
+    for _ in range(3):
+        manifest.report_unreadable(lost, "gone")
+    if sent_before:
+        empty.append([event(name, 0) for name in sent_before], batch="2")
+    step = "swap" if sent_before else "report_readable"
+    between(monkeypatch, manifest, step, lambda: empty.append([event("b", 1)], batch="3"))
+    assert empty.sweep().recovered == (lost,)
+    assert (names(everything(empty).events), empty.statistics()["rows"]) == (["a", "b"], 2)
+
+
+def test_a_writer_that_looked_before_a_segment_was_taken_back_looks_into_it_too(empty, monkeypatch):
+    empty.append([event("a", 0)], batch="1")
+    manifest = empty.reader.manifest
+    [lost] = [segment.path for segment in manifest.segments()]
+    for _ in range(3):
+        manifest.report_unreadable(lost, "gone")
+    between(monkeypatch, manifest, "commit", empty.sweep)
+    assert empty.append([event("a", 0), event("b", 1)], batch="2").new == 1
+    assert names(everything(empty).events) == ["a", "b"]
+
+
 def test_every_answer_names_what_it_could_not_read(empty, tmp_path):
     empty.append([event("a", host__id="h")], batch="1")
     empty.append([event("b", 1, host__id="h")], batch="2")
