@@ -69,6 +69,15 @@ def put(kind: str, key: str, subject: int | None = None, *, not_before: datetime
     return row
 
 
+def hurry(kind: str, subject: int) -> bool:
+    """Make due now what was asked for later, in the caller's transaction. False if nothing is waiting."""
+    waiting = OutboxRow.objects.filter(kind=kind, subject=subject, state=OutboxState.PENDING)
+    if not waiting.update(not_before=timezone.now()):
+        return False
+    broker.nudge_on_commit(DELIVER_TASK)
+    return True
+
+
 def put_many(kind: str, subjects: Iterable[int]) -> None:
     """Ask for the same work for each of many subjects, in the caller's transaction; twice is once."""
     now = timezone.now()

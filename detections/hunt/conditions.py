@@ -27,8 +27,6 @@ from detections.eql.values import conversion
 from detections.hunt.rows import Bits, Rows, Together
 
 Test = Callable[[Any], bool]
-# Beyond this share of a field's distinct values it is cheaper to look at each of them once.
-_FEW = 4
 
 
 class Plan(Protocol):
@@ -148,7 +146,7 @@ class Scan(Leaf):
         if found is not None:
             return found & within
         column = chunk.column(self.field)
-        if within.bit_count() * _FEW < column.count:
+        if column.is_few(within, self.node):
             return chunk.few(self.field, self.test, within, absent=self.absent)
         found = column.rows_where(self.test, self.node)
         if self.absent:

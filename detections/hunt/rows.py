@@ -89,6 +89,10 @@ def _below(level: dict[str, _Branch], key: str) -> _Branch | None:
     return branch
 
 
+# Beyond this share of a field's distinct values it is cheaper to look at each of them once.
+_FEW = 4
+
+
 class Column:
     """One field over some rows: for each distinct value the rows that have it, among others perhaps."""
 
@@ -101,6 +105,10 @@ class Column:
     def count(self) -> int:
         """How many distinct values there are."""
         return len(self.values)
+
+    def is_few(self, rows: Bits, node: Expression) -> bool:
+        """Whether it is cheaper to test the values of these rows than each distinct value once."""
+        return rows.bit_count() * _FEW < self.count
 
     def rows_with(self, value: Any) -> Bits:
         """The rows that have exactly this value."""

@@ -1,6 +1,7 @@
 """Rules of files, folders and archives. One bad file never stops the others."""
 
 import json
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from detections.rule_files.reading import load_json_rule, load_rule_text
 OVERLAY = ".guide.toml"
 SUFFIXES = (".toml", ".ndjson")
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
-UNREADABLE = (OSError, tarfile.TarError, EOFError, zlib.error)
+UNREADABLE = (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 # What the lines of an export that are no rules have; rules may have it too.
 _NO_RULES = ('"exported_', '"list_id"', '"attributes"')
 OVER_LINES = ("JSON over several lines.", "Write one rule a line (jq -c .).")

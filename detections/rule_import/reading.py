@@ -1,7 +1,5 @@
 """The paths of an import -> the rules that they offer, and what of them can't be used."""
 
-import tarfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from detections.errors import Location, RuleFault, RuleFileError
 from detections.rule_files import RuleFile, load_rule_text
-from detections.rule_files.loading import ARCHIVES, SUFFIXES, Source, decoded, sources_of, why
+from detections.rule_files.loading import ARCHIVES, SUFFIXES, UNREADABLE, Source, decoded, sources_of, why
 from detections.rule_import.comparison import same_content
 from detections.rule_import.export import (
     CONNECTOR,
@@ -69,7 +67,7 @@ def _read_path(path: Path, material: Material, base: Path | None) -> None:
     """An archive that is torn gives nothing: its files are listed before the first is read."""
     try:
         sources = list(sources_of(path))
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         message = f"can't be read: {why(error)}. Nothing of it is imported."
         material.refused.append(RuleFault(_place(path, base), message, "Check the path and the file."))
         return

@@ -287,10 +287,14 @@ def ask_soon(row: ResponseAction, after: timedelta | None = None) -> None:
 
 
 def ask_at_once(row: ResponseAction) -> None:
-    """Ask the outbox to ask the target now, in the caller's transaction; what was given up, once more."""
+    """Ask the target now, in the caller's transaction; what was given up, once more.
+
+    The question that is planned is brought forward: a second one would go on asking beside it.
+    """
     row.looks = min(row.looks, MOST_LOOKS)
     row.save(update_fields=["looks"])
-    outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{timezone.now().isoformat()}", row.pk)
+    if not outbox.hurry(ASK, row.pk):
+        outbox.put(ASK, f"{ASK}:{row.pk}:{row.attempts}:{timezone.now().isoformat()}", row.pk)
 
 
 @outbox.handler(ASK)

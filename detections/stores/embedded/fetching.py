@@ -120,4 +120,6 @@ def _others(
             in_time()
             parts.append(file.read_row_group(number, columns=names).take(inside))
         start = end
+    if at < len(rows):
+        raise StoreError(f"There is no row {rows[at]}, of which the event was found. Search again.")
     return pa.concat_tables(parts)

@@ -6,6 +6,7 @@ Thrift's compact protocol, plain values behind definition levels (parquet-format
 """
 
 import os
+import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from struct import unpack_from
 from typing import Any
 
 import pyarrow as pa
@@ -69,11 +69,13 @@ def _pages_in(file: int, chunk: pq.ColumnChunkMetaData, first: int) -> Iterator[
     offset, end = chunk.data_page_offset, first + chunk.num_values
     while first < end:
         length, header = _header(file, offset)
-        page = header.get(5)
+        page, checksum = header.get(5), header.get(4)
         if header.get(1) != _DATA_PAGE or not isinstance(page, dict) or page.get(2) != _PLAIN:
             raise UnusualLayoutError(chunk.path_in_schema)
-        checksum = header.get(4)
-        found = Page(first, page[1], offset + length, header[3], header[2], checksum and checksum % 2**32)
+        sizes: list[Any] = [page.get(1), header.get(3), header.get(2)]
+        if not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes):
+            raise OSError(f"The page at byte {offset} has no size.")
+        found = Page(first, sizes[0], offset + length, sizes[1], sizes[2], checksum and checksum % 2**32)
         yield found
         first, offset = first + found.rows, found.start + found.packed
 
@@ -84,7 +86,12 @@ def values_at(path: str, size: int, column: str, rows: Sequence[int]) -> Iterato
     firsts = [page.first for page in pages]
     with Path(path).open("rb") as file:
         for number, held in groupby(rows, key=lambda row: bisect_right(firsts, row) - 1):
-            yield from _values(_unpacked(file.fileno(), pages[number]), pages[number], held)
+            page = pages[number]
+            try:
+                found = list(_values(_unpacked(file.fileno(), page), page, held))
+            except (IndexError, ValueError, struct.error, SystemError, pa.ArrowException) as error:
+                raise OSError(f"The page at byte {page.start} is damaged: {error!r}") from error
+            yield from found
 
 
 def _unpacked(file: int, page: Page) -> bytes:
@@ -97,15 +104,15 @@ def _unpacked(file: int, page: Page) -> bytes:
 
 def _values(data: bytes, page: Page, rows: Iterator[int]) -> Iterator[tuple[int, bytes]]:
     """Walk from value to value: each has its length before it."""
-    (levels,) = unpack_from("<I", data)
+    (levels,) = struct.unpack_from("<I", data)
     if not _are_all_there(data[4 : 4 + levels], page.rows):
         raise UnusualLayoutError
     position, at = 4 + levels, page.first
     for row in rows:
         for _ in range(row - at):
-            position += 4 + unpack_from("<I", data, position)[0]
+            position += 4 + struct.unpack_from("<I", data, position)[0]
         start = position + 4
-        yield row, data[start : start + unpack_from("<I", data, position)[0]]
+        yield row, data[start : start + struct.unpack_from("<I", data, position)[0]]
         at = row
 
 
@@ -134,6 +141,8 @@ def _header(file: int, offset: int) -> tuple[int, dict[int, Any]]:
         try:
             fields, length = _structure(data, 0)
             return length, fields
+        except RecursionError:
+            raise OSError(f"There is no page at byte {offset}.") from None
         except IndexError:
             if size >= _LARGEST_HEADER or len(data) < size:
                 raise OSError(f"There is no page at byte {offset}.") from None

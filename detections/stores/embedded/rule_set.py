@@ -165,8 +165,7 @@ class SetSearcher:
             sides.append(beside)
         done = [one for one in live if self._completes(one, sides)]
         for used in sides:
-            # Columns and rows know each other: without this they would wait for a collection.
-            used.keep(())
+            used.rows.close()
         read = [segment for segment in segments if segment.path in bounds]
         failed = {one.number for one in going if one.is_broken}
         found = self._answered(done, read)

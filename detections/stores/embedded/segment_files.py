@@ -30,7 +30,7 @@ _RISING = {"_row", "_place", "_timestamp", "_created", "s.@timestamp", "s.event.
 # where it is not, for a byte or two an event.
 _SOUGHT = {"s.process.entity_id", "s.process.parent.entity_id"}
 _FILTER_MISTAKES = 0.01
-_IN_LIST = ".list."
+_ELEMENT = ".list.element"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +133,21 @@ def metadata_of(path: str, _bytes: int) -> pq.FileMetaData:
 
 def texts_in(metadata: pq.FileMetaData) -> list[str]:
     """The columns of single texts that repeat, which can be read as codes of their dictionary."""
-    return [path for path in _text_leaves(metadata) if _IN_LIST not in path and path not in _UNIQUE]
+    return [path for path, is_list in _text_leaves(metadata) if not is_list and path not in _UNIQUE]
 
 
 def lists_of_texts_in(metadata: pq.FileMetaData) -> dict[str, str]:
     """The columns of lists of texts, each with its path in the file."""
-    return {path.partition(_IN_LIST)[0]: path for path in _text_leaves(metadata) if _IN_LIST in path}
+    return {path.removesuffix(_ELEMENT): path for path, is_list in _text_leaves(metadata) if is_list}
 
 
-def _text_leaves(metadata: pq.FileMetaData) -> Iterator[str]:
+def _text_leaves(metadata: pq.FileMetaData) -> Iterator[tuple[str, bool]]:
+    """The paths of columns of texts, and whether they are lists. Names of fields may look like either."""
     schema = metadata.schema
     for number in range(len(schema)):
-        if schema.column(number).physical_type == "BYTE_ARRAY":
-            yield schema.column(number).path
+        one = schema.column(number)
+        if one.physical_type == "BYTE_ARRAY":
+            yield one.path, one.max_repetition_level > 0
 
 
 def write_tables(
@@ -159,7 +161,7 @@ def write_tables(
 ) -> None:
     """Write tables of one schema to a new file, durably. page_size: how much is compressed at once."""
     leaves = {
-        entry.name: f"{entry.name}.list.element" if pa.types.is_list(entry.type) else entry.name
+        entry.name: f"{entry.name}{_ELEMENT}" if pa.types.is_list(entry.type) else entry.name
         for entry in schema
     }
     rising = {entry.name for entry in schema if entry.name in _RISING and _is_whole(entry.type)}

@@ -78,14 +78,14 @@ class LoadedWindow:
     def _read(self, wanted: Sequence[str]) -> Mapping[str, pa.Array]:
         try:
             held = [_columns_of(part, wanted) for part in self.parts]
+            return {
+                name: _together(
+                    [columns.get(name, part.rows) for part, columns in zip(self.parts, held, strict=True)]
+                )
+                for name in wanted
+            }
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(error, self.segments) from error
-        return {
-            name: _together(
-                [columns.get(name, part.rows) for part, columns in zip(self.parts, held, strict=True)]
-            )
-            for name in wanted
-        }
 
 
 def _columns_of(part: _Chosen, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:

@@ -74,6 +74,11 @@ class WindowRows(Rows):
         self._loaded = {name: values for name, values in self._loaded.items() if name in physical}
         self.results.clear()
 
+    def close(self) -> None:
+        """Let go of all: rows, columns and documents know each other and would wait for a collection."""
+        self.keep(())
+        self.taken, self._load = (), lambda names: {}
+
     def _parts(self, field: Field) -> list["_Values"]:
         self.load([field])
         names = [columns.physical(field.name, several=several) for several in (False, True)]
@@ -201,6 +206,11 @@ class WindowColumn(Column):
     @property
     def count(self) -> int:
         return sum(len(part.distinct) for part in self._parts)
+
+    def is_few(self, rows: Bits, node: Expression) -> bool:
+        # Which elements of a list column belong to some rows takes longer than a search in all texts.
+        is_list = any(part.parents is not None for part in self._parts)
+        return not (is_list and wildcards_of(node)) and super().is_few(rows, node)
 
     def rows_with(self, value: Any) -> Bits:
         found = self._bits.get(value)

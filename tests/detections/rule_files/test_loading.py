@@ -111,6 +111,19 @@ def test_a_path_without_any_rule_file_is_an_error(tmp_path):
     )
 
 
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+def test_an_archive_damaged_in_its_middle_is_an_error_and_the_others_are_read(tmp_path, packing):
+    (tmp_path / "good.toml").write_text(GOOD)
+    path = tmp_path / f"torn.tar.{packing}"
+    with tarfile.open(path, f"w:{packing}") as archive:
+        archive.add(tmp_path / "good.toml", "a.toml")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"\x00\xff" * 8 + whole[len(whole) // 2 + 16 :])
+    loaded = load_rules([tmp_path])
+    assert [error.faults[0].location.path for error in loaded.errors] == [str(path)]
+    assert [rule.path for rule in loaded.rules] == [str(tmp_path / "good.toml")]
+
+
 def test_a_torn_archive_is_an_error(tmp_path):
     (tmp_path / "torn.tar.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
     (error,) = load_rules([tmp_path / "torn.tar.gz"]).errors

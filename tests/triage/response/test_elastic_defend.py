@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from detections.models import JournalEntry
+from detections.models import JournalEntry, OutboxRow
 from tests.factories.actions import WHY, connect, done, observable, permitted, preserved
 from tests.factories.receivers import Kibana, cut, silent
 from triage import observables, verdicts
@@ -193,6 +193,20 @@ def test_an_endpoint_that_never_comes_back_is_given_up_and_a_person_asked(ready,
         response_results.record_result(action, succeeded=False, proof="It was scrapped.", actor=analyst)
     action.refresh_from_db()
     assert action.state == "failed"
+
+
+def test_who_asks_now_brings_the_planned_question_forward(ready, analyst, lead, kibana):
+    kibana.is_off = True
+    action = isolate(ready, analyst, lead)
+    done(action)
+    assert passing(action, 2 * 3600)[0] == "unknown"
+    waiting = OutboxRow.objects.filter(kind=response_running.ASK, state="pending")
+    for _ in range(3):
+        response_results.ask_now(action, actor=analyst)
+        assert waiting.count() == 1
+    asked = len(kibana.got)
+    passing(action, 2 * 3600 + 1)
+    assert (len(kibana.got) > asked, waiting.count()) == (True, 1)
 
 
 def test_an_order_that_kibana_gave_up_has_failed(ready, analyst, lead, kibana):

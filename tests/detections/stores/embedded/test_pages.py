@@ -79,3 +79,18 @@ def test_a_changed_byte_of_a_page_is_told(tmp_path):
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(OSError, match="is not what was written"):
         list(values_at(path, size, "_raw", [500]))
+
+
+def test_no_damage_of_a_header_is_anything_but_an_unreadable_file_or_another_layout(tmp_path):
+    path, size = written(tmp_path / "x.parquet", [f"text {number}" for number in range(1_000)])
+    [page] = pages_of(path, size, "_raw")
+    whole = (tmp_path / "x.parquet").read_bytes()
+    for offset in range(4, page.start):
+        for value in (0, 1, 0x15, 0x7F, 0x80, 0xFF):
+            pages_of.cache_clear()
+            (tmp_path / "x.parquet").write_bytes(whole[:offset] + bytes([value]) + whole[offset + 1 :])
+            try:
+                found = list(values_at(path, size, "_raw", [500]))
+            except (OSError, UnusualLayoutError):
+                continue
+            assert found == [(500, b"text 500")]
