@@ -10,8 +10,9 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ _DATA_PAGE, _PLAIN = 0, 0
 # A header holds a dozen numbers, and the first and last value of its page where statistics are written.
 _HEADER, _LARGEST_HEADER = 512, 1024**2
 _CODEC = pa.Codec("zstd")
+THREADS = 2
 
 
 class UnusualLayoutError(Exception):
@@ -84,14 +86,20 @@ def values_at(path: str, size: int, column: str, rows: Sequence[int]) -> Iterato
     """The values of some rows, ascending, each with its row. Raises as `pages_of`."""
     pages = pages_of(path, size, column)
     firsts = [page.first for page in pages]
-    with Path(path).open("rb") as file:
-        for number, held in groupby(rows, key=lambda row: bisect_right(firsts, row) - 1):
-            page = pages[number]
-            try:
-                found = list(_values(_unpacked(file.fileno(), page), page, held))
-            except (IndexError, ValueError, struct.error, SystemError, pa.ArrowException) as error:
-                raise OSError(f"The page at byte {page.start} is damaged: {error!r}") from error
+    grouped = groupby(rows, key=lambda row: bisect_right(firsts, row) - 1)
+    wanted = [(pages[number], list(held)) for number, held in grouped]
+    with Path(path).open("rb") as file, ThreadPoolExecutor(THREADS) as pool:
+        # What a page holds besides these rows is let go by the thread that unpacked it.
+        for found in pool.map(partial(_found, file.fileno()), wanted):
             yield from found
+
+
+def _found(file: int, wanted: tuple[Page, Sequence[int]]) -> list[tuple[int, bytes]]:
+    page, rows = wanted
+    try:
+        return list(_values(_unpacked(file, page), page, rows))
+    except (IndexError, ValueError, struct.error, SystemError, pa.ArrowException) as error:
+        raise OSError(f"The page at byte {page.start} is damaged: {error!r}") from error
 
 
 def _unpacked(file: int, page: Page) -> bytes:
@@ -102,7 +110,7 @@ def _unpacked(file: int, page: Page) -> bytes:
     return data
 
 
-def _values(data: bytes, page: Page, rows: Iterator[int]) -> Iterator[tuple[int, bytes]]:
+def _values(data: bytes, page: Page, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """Walk from value to value: each has its length before it."""
     (levels,) = struct.unpack_from("<I", data)
     if not _are_all_there(data[4 : 4 + levels], page.rows):

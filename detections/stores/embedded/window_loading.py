@@ -1,6 +1,7 @@
 """Read the rows of a window straight from the files, column by column, texts as codes of their dictionary."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,8 +17,8 @@ from detections.stores.embedded.segment_files import SegmentFiles, lists_of_text
 
 # The other pools keep what they once had; a worker would hold the largest window's memory for good.
 pa.set_memory_pool(pa.system_memory_pool())
-# Whole row groups are decoded before rows are chosen: so many columns at a time.
-AT_ONCE = 6
+# Whole row groups are decoded before rows are chosen: so many columns at a time, by each of some threads.
+AT_ONCE, THREADS = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,6 @@ class _Chosen:
 
     segment: Segment
     path: str
-    file: pq.ParquetFile
     groups: list[int]
     kept: pa.Array | int | None
     rows: int
@@ -69,9 +69,9 @@ class LoadedWindow:
         wanted = [name for name in names if any(name in part.segment.columns for part in self.parts)]
         if not wanted:
             return {}
-        found: dict[str, pa.Array] = {}
-        for start in range(0, len(wanted), AT_ONCE):
-            found.update(self._read(wanted[start : start + AT_ONCE]))
+        portions = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+        with ThreadPoolExecutor(min(THREADS, len(portions))) as pool:
+            found = {name: column for part in pool.map(self._read, portions) for name, column in part.items()}
         pa.default_memory_pool().release_unused()
         return found
 
@@ -93,24 +93,33 @@ def _columns_of(part: _Chosen, names: Sequence[str]) -> dict[str, pa.ChunkedArra
     held = [name for name in names if name in part.segment.columns]
     _, lists = _texts(part.path, part.segment.bytes)
     single = [name for name in held if name not in lists]
-    found = {name: part.of(_lists_of(part, name))[name] for name in held if name in lists}
-    if single:
-        table = part.of(part.file.read_row_groups(part.groups, columns=single))
-        found.update(zip(table.column_names, table.columns, strict=True))
+    # A file of one's own: other threads read other columns.
+    with _opened(part.path, part.segment.bytes) as file:
+        found = {name: part.of(_lists_of(part, file, name))[name] for name in held if name in lists}
+        if single:
+            table = part.of(file.read_row_groups(part.groups, columns=single))
+            found.update(zip(table.column_names, table.columns, strict=True))
     return found
 
 
-def _lists_of(part: _Chosen, name: str) -> pa.Table:
+def _opened(path: str, size: int) -> pq.ParquetFile:
+    """A file of which texts are read as codes of their dictionary."""
+    single, lists = _texts(path, size)
+    leaves = [*single, *lists.values()]
+    return pq.ParquetFile(path, metadata=metadata_of(path, size), read_dictionary=leaves)
+
+
+def _lists_of(part: _Chosen, file: pq.ParquetFile, name: str) -> pa.Table:
     """A column of lists of texts, as lists of codes where all texts of each row group are in its dictionary.
 
     Arrow makes codes of lists only within a row group. Codes take a fifth of the time that texts take, of
     which a command's arguments are most.
     """
     try:
-        return pa.concat_tables(part.file.read_row_group(group, columns=[name]) for group in part.groups)
+        return pa.concat_tables(file.read_row_group(group, columns=[name]) for group in part.groups)
     except pa.ArrowNotImplementedError:
-        plain = pq.ParquetFile(part.path, metadata=part.file.metadata)
-        return plain.read_row_groups(part.groups, columns=[name])
+        with pq.ParquetFile(part.path, metadata=file.metadata) as plain:
+            return plain.read_row_groups(part.groups, columns=[name])
 
 
 def _together(found: Sequence[pa.ChunkedArray | int]) -> pa.Array:
@@ -175,13 +184,13 @@ def loaded(
             raise _unreadable(error, [segment]) from error
         if found is None:
             continue
-        file, groups, table = found
+        groups, table = found
         mask = _mask(table, bounds[segment.path], near, extent, searched=searched)
         if count := pc.sum(mask).as_py():
             places.append([pa.repeat(pa.scalar(number, pa.int32()), count), *table.filter(mask).columns])
-            groups, mask = _with_rows(file.metadata, groups, mask)
             path = str(files.absolute(segment.path))
-            parts.append(_Chosen(segment, path, file, groups, _kept(mask, count), count))
+            groups, mask = _with_rows(metadata_of(path, segment.bytes), groups, mask)
+            parts.append(_Chosen(segment, path, groups, _kept(mask, count), count))
     return LoadedWindow(tuple(chosen), tuple(parts), _placed(places))
 
 
@@ -217,17 +226,15 @@ def _placed(places: list[list[pa.Array]]) -> Place | None:
 
 def _rows(
     files: SegmentFiles, segment: Segment, bound: Span, near: Sequence[Span], clock: str
-) -> tuple[pq.ParquetFile, list[int], pa.Table] | None:
+) -> tuple[list[int], pa.Table] | None:
     """The row groups that may hold rows of the window, and where each of their rows is."""
     path = str(files.absolute(segment.path))
-    single, lists = _texts(path, segment.bytes)
-    leaves = [*single, *lists.values()]
-    file = pq.ParquetFile(path, metadata=metadata_of(path, segment.bytes), read_dictionary=leaves)
-    groups = _groups(file.metadata, clock, bound, near)
+    groups = _groups(metadata_of(path, segment.bytes), clock, bound, near)
     if not groups:
         return None
     own = ["_ingest", "_arrived", "_place"] if segment.is_merged else []
-    table = file.read_row_groups(groups, columns=["_row", clock, *own])
+    with _opened(path, segment.bytes) as file:
+        table = file.read_row_groups(groups, columns=["_row", clock, *own])
     rows = table.num_rows
     if segment.is_merged:
         ingest, arrival, nth = table["_ingest"], table["_arrived"].cast(pa.int64()), table["_place"]
@@ -235,7 +242,7 @@ def _rows(
         ingest = _constant(segment.ingest, rows)
         arrival, nth = _constant(micros(segment.arrival), rows), table["_row"]
     time = table[clock].cast(TIMESTAMP).cast(pa.int64())
-    return file, groups, pa.table([table["_row"], time, ingest, arrival, nth], names=list("rtian"))
+    return groups, pa.table([table["_row"], time, ingest, arrival, nth], names=list("rtian"))
 
 
 def _constant(value: int, rows: int) -> pa.Array:

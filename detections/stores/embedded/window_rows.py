@@ -5,7 +5,7 @@ of its field, once for all rules, and what it says about the rows is one whole n
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,8 @@ from detections.stores.embedded.wildcards import wildcards_of
 
 # So many rows of a list column are marked one by one, sooner than Arrow looks for them among all.
 FEW_ROWS = 10_000
+# More texts than this are command lines and the like, of which whole texts are hardly asked: no table pays.
+MANY_TEXTS = 10_000
 # Loads physical columns of the window; those that no segment has are left out.
 Loading = Callable[[Sequence[str]], Mapping[str, pa.Array]]
 
@@ -100,7 +102,7 @@ class WindowRows(Rows):
         groups: dict[tuple[Any, ...], list[int]] = {}
         for row, codes in zip(rows, zip(*(codes or () for codes in held), strict=True), strict=True):
             groups.setdefault(codes, []).append(row)
-        values = [self.column(field).elements_of(field.type) for field in fields]
+        values = [cache(self.column(field).elements_of(field.type)) for field in fields]
         passed = [
             same
             for codes, same in groups.items()
@@ -146,6 +148,11 @@ class _Values:
 
     def with_folded(self, texts: Sequence[str]) -> list[int]:
         """The codes of distinct texts that fold to one of these."""
+        if len(self.distinct) > MANY_TEXTS:
+            found: list[int] = pc.indices_nonzero(
+                pc.is_in(self.lowered, value_set=pa.array(texts, self.lowered.type))
+            ).to_pylist()
+            return found
         return [code for text in texts for code in self._by_fold.get(text, ())]
 
     @cached_property
