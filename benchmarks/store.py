@@ -293,9 +293,10 @@ def _alone(folder: Path, store: EmbeddedStore, options: argparse.Namespace) -> R
         "--events",
         str(options.events),
     ]
-    done = subprocess.run(
-        [*command, "--rules", str(options.rules)], check=True, stdout=subprocess.PIPE, text=True
-    )
+    # As `manage.py up` starts a worker.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+    command += ["--rules", str(options.rules)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     found: Rows = json.loads(done.stdout.splitlines()[-1])
     return found
 
