@@ -121,7 +121,7 @@ def test_the_files_of_what_was_merged_go_after_a_grace(many, clock, tmp_path):
 
 
 def test_a_merge_that_lost_a_source_leaves_everything_as_it_was(many, tmp_path, monkeypatch):
-    def moved(*_):
+    def moved(*_, **__):
         raise ManifestMovedError
 
     monkeypatch.setattr(many.reader.manifest, "swap", moved)

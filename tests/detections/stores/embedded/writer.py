@@ -25,8 +25,8 @@ class FileManifest(MemoryManifest):
         self.save()
         return number
 
-    def swap(self, *args):
-        super().swap(*args)
+    def swap(self, *args, **named):
+        super().swap(*args, **named)
         self.save()
 
     def save(self):
