@@ -36,7 +36,7 @@ test: dev system-packages lint ## everything: lint, unit tests on both databases
 	@status=0; \
 	$(PYTEST) -n 2 --dist loadfile -m "not live and not e2e" --junitxml=build/results/unit.xml || status=1; \
 	$(ON_POSTGRESQL) -m "db and not live and not e2e and not slow" || status=1; \
-	$(PYTEST) -n 3 --no-loadscope-reorder -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
+	$(PYTEST) -n 2 --no-loadscope-reorder -m "live or e2e" --timeout=600 --junitxml=build/results/live.xml || status=1; \
 	$(BIN)/python -m tests.summary build/results/{unit,postgresql,live}.xml || status=1; \
 	exit $$status
 
